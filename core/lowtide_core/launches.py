@@ -1,0 +1,44 @@
+"""What an engine is asked to start, and what it answers about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+AttemptKey = NewType("AttemptKey", str)
+"""Ours, unique for ever, given to the engine with the launch: how the truth is found after a crash."""
+
+EngineRef = NewType("EngineRef", str)
+"""The engine's own name of what it started (a Slurm job number, a folder)."""
+
+EngineState = Literal["absent", "accepted", "running", "ended", "vanished"]
+"""``absent``: never heard of it, so it may be started; ``accepted``: will start; ``vanished``: it was started and
+the engine cannot say how it ended, so it must never be started again unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command to start once. ``argv`` is what the engine runs, already wrapped with the sampler by the caller."""
+
+    job_id: str
+    argv: tuple[str, ...]
+    working_dir: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """What an engine knows of one attempt."""
+
+    key: AttemptKey
+    state: EngineState
+    ref: EngineRef | None = None
+    started_utc: datetime | None = None
+    ended_utc: datetime | None = None
+    exit_status: int | None = None
+    why: str = ""

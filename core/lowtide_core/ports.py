@@ -1,0 +1,107 @@
+"""The doors to the outside world: at most three methods each; optional abilities stand apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lowtide_core.launches import AttemptKey, EngineRef, EngineReport, Launch
+    from lowtide_core.offers import Offer, OfferQuery
+    from lowtide_core.places import ZoneId
+    from lowtide_core.series import Frame, SignalSeries
+    from lowtide_core.spans import Span
+
+Wanted = Literal["forecast", "actual"]
+
+
+@runtime_checkable
+class SignalSource(Protocol):
+    """One source of intensities. It returns data or raises a ``ProviderError``; it never falls back to another."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def frame(self) -> Frame: ...
+
+    def covers(self, zone: ZoneId) -> bool:
+        """Whether the source could answer for this zone, told without asking the network."""
+        ...
+
+    def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
+        """The part of the span that the source has, half-open, UTC; gaps are NaN.
+
+        Raises:
+            InputError: What the user gave the source (a file, a zone) is wrong.
+            Unavailable, Rejected, Malformed, NoData: See ``lowtide_core.errors``.
+        """
+        ...
+
+
+@runtime_checkable
+class OfferSource(Protocol):
+    """Price and availability at one instant."""
+
+    def offers(self, query: OfferQuery, at_utc: datetime) -> tuple[Offer, ...]: ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs launches. Every method may be called again with the same arguments."""
+
+    def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
+        """Start it, once per key, however often this is called."""
+        ...
+
+    def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]:
+        """One report per key, in their order; also for keys that the engine has never heard of (``absent``)."""
+        ...
+
+    def cancel(self, key: AttemptKey) -> None:
+        """End it and keep it from starting later; cancelling the absent or the ended is silent."""
+        ...
+
+
+@runtime_checkable
+class Suspendable(Protocol):
+    """An engine that can hold a running launch."""
+
+    def suspend(self, key: AttemptKey) -> None: ...
+
+    def resume(self, key: AttemptKey) -> None: ...
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """An engine that keeps what a launch printed."""
+
+    def log_path(self, key: AttemptKey) -> str: ...
+
+
+@runtime_checkable
+class Cloud(Protocol):
+    """Brings machines up and always takes them down; what exists is found by its tags."""
+
+    def bring_up(self, machine: str, key: AttemptKey) -> EngineRef: ...
+
+    def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]: ...
+
+    def take_down(self, ref: EngineRef) -> None: ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Somewhere else that wants to know of a settlement: at least once, keyed by job and settlement number."""
+
+    def publish(self, settlement: Mapping[str, object], key: str) -> None: ...
+
+
+class Clock(Protocol):
+    """The only source of time below ``service`` and ``cli``."""
+
+    def now_utc(self) -> datetime: ...
+
+    def monotonic_s(self) -> float: ...

@@ -1,0 +1,1 @@
+"""Clouds that bring machines up and take them down."""

@@ -1,0 +1,1 @@
+"""Places that want to know of settlements."""

@@ -1,0 +1,1 @@
+"""The brain: submit -> plan -> dispatch -> sample -> settle -> report."""

@@ -1,0 +1,1 @@
+"""Readings x vintages -> settlements, savings, the difference. No I/O."""

@@ -1,0 +1,1 @@
+"""The only room that gathers: facts, signals and offers -> one ``PlanProblem``."""

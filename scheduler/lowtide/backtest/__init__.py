@@ -1,0 +1,1 @@
+"""Replays history through forecasting and planning."""

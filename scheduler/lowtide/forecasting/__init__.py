@@ -1,0 +1,1 @@
+"""History and issued forecasts -> a forecast with error bands. No I/O."""

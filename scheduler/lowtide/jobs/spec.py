@@ -1,0 +1,90 @@
+"""What the user asked: the command, its needs and its freedom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NewType
+
+from lowtide_core.errors import InfeasibleError, InputError
+from lowtide_core.spans import Span, iso_utc, to_epoch_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from lowtide_core.places import Place, ZoneId
+
+JobId = NewType("JobId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One job as submitted; never changed afterwards.
+
+    Attributes:
+        argv: The user's command, without the sampler.
+        duration_s: How long it is expected to run; > 0.
+        earliest_utc, deadline_utc: It may start from the first and must have finished by the second.
+        places: Where it may run; one for the local engine.
+        home: Where it would have run without lowtide; None where nobody said.
+        power_w: IT power of the job's share of the node at its load; ``power_basis`` says where that comes from.
+        retries: How often a lost attempt may be run again; a failed one never is.
+        environment: Only what the user gave explicitly, and what finds programs (PATH); never secrets.
+        signal: The source or file that the user demanded; empty follows the chain.
+    """
+
+    argv: tuple[str, ...]
+    working_dir: str
+    duration_s: float
+    earliest_utc: datetime
+    deadline_utc: datetime
+    places: tuple[Place, ...]
+    home: Place | None
+    power_w: float
+    power_basis: str
+    gpu: str = ""
+    gpu_count: int = 0
+    engine: str = "local"
+    signal: str = ""
+    retries: int = 0
+    name: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.argv or not self.argv[0]:
+            raise InputError("The job has no command.", hint="Write it after --, as in: lowtide submit ... -- python train.py")
+        if not self.duration_s > 0:
+            raise InputError(f"The duration is {self.duration_s} s.", hint="Give a positive one, such as --duration 4h.")
+        if not self.power_w > 0:
+            raise InputError(f"The power is {self.power_w} W.", hint="Give a positive one, such as --power 300W.")
+        if self.retries < 0:
+            raise InputError(f"The number of retries is {self.retries}.", hint="Give 0 or more.")
+        if not self.places:
+            raise InputError("The job has no place to run.", hint="Give --zone or --region.")
+        require_time(self.earliest_utc, self.deadline_utc, self.duration_s)
+
+    @property
+    def window(self) -> Span:
+        return Span(self.earliest_utc, self.deadline_utc)
+
+    @property
+    def zones(self) -> tuple[ZoneId, ...]:
+        return tuple(dict.fromkeys(place.zone for place in self.places))
+
+
+def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: float) -> None:
+    """Refuses a deadline that has passed (``InputError``) or leaves too little time (``InfeasibleError``)."""
+    left_s = to_epoch_s(deadline_utc) - to_epoch_s(earliest_utc)
+    if left_s <= 0:
+        raise InputError(
+            f"The deadline {iso_utc(deadline_utc)} is not after the earliest start {iso_utc(earliest_utc)}.",
+            hint="Give one that lies in the future, such as --deadline 24h.",
+            deadline_utc=deadline_utc,
+        )
+    if left_s < duration_s:
+        raise InfeasibleError(
+            f"A job of {duration_s / 3600:g} h cannot finish by {iso_utc(deadline_utc)}: only {left_s / 3600:g} h are left.",
+            hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:g} h, or shorten the job.",
+            deadline_utc=deadline_utc,
+            short_by_s=duration_s - left_s,
+        )

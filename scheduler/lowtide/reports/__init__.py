@@ -1,0 +1,1 @@
+"""Settlements -> tables, JSON, CSV, one HTML file."""

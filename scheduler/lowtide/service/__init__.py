@@ -1,0 +1,1 @@
+"""Wiring of the ticks: no arithmetic on energy or carbon."""

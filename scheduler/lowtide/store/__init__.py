@@ -1,0 +1,1 @@
+"""What must survive a crash: jobs and events, signal vintages, readings, settlements."""

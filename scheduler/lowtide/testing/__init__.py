@@ -1,0 +1,1 @@
+"""Fakes of the ports, shipped for everybody who writes a test."""

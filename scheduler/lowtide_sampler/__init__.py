@@ -1,0 +1,1 @@
+"""The on-node program: meters, journal, wrapper. Standard library only; imports nothing of lowtide."""

@@ -1,16 +1,16 @@
 """The error tree, grouped by what the caller does next.
 
-    LowtideError
-    ├── InputError             mend the input; never retry
-    ├── InfeasibleError        a plan was demanded and none exists: relax the limit that is named
-    ├── ProviderError          somebody else's system did not answer as it should
-    │   ├── Unavailable        try again later (time-out, 429, 5xx)
-    │   ├── Rejected           it answered "no": key, plan or rights
-    │   ├── Malformed          it answered something that cannot be read
-    │   └── NoData             it answered, and has nothing for this place and time
-    └── StateError             the thing is not in a state in which this is possible
-        ├── IllegalTransition
-        └── StaleOwner         somebody else has taken it over
+LowtideError
+├── InputError             mend the input; never retry
+├── InfeasibleError        a plan was demanded and none exists: relax the limit that is named
+├── ProviderError          somebody else's system did not answer as it should
+│   ├── Unavailable        try again later (time-out, 429, 5xx)
+│   ├── Rejected           it answered "no": key, plan or rights
+│   ├── Malformed          it answered something that cannot be read
+│   └── NoData             it answered, and has nothing for this place and time
+└── StateError             the thing is not in a state in which this is possible
+    ├── IllegalTransition
+    └── StaleOwner         somebody else has taken it over
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ def split_region(region: RegionId) -> tuple[str, str]:
     provider, _, name = region.partition(":")
     if region != LOCAL and not name:
         raise InputError(
-            f"{region!r} does not name a region.", hint="Write provider:region, such as aws:eu-central-1.", region=region
+            f"{region!r} does not name a region.",
+            hint="Write provider:region, such as aws:eu-central-1.",
+            region=region,
         )
     return provider, name
 

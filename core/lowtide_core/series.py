@@ -11,6 +11,7 @@ from lowtide_core.errors import InputError
 from lowtide_core.spans import Span, from_epoch_s, iso_utc, to_epoch_s
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from lowtide_core.places import ZoneId
@@ -48,19 +49,19 @@ LIFECYCLE_CONSUMPTION = Frame("average", "lifecycle", "consumption")
 """The frame of Electricity Maps' headline figures, and so of the embedded facts."""
 
 
-def require_one_frame(frames: dict[str, Frame]) -> Frame:
-    """The one frame of several named intensities.
+def require_one_frame(frames: Iterable[tuple[str, Frame]]) -> Frame:
+    """The one frame of several named intensities (at least one).
 
     Raises:
         InputError: They stand in different frames; the message names two that disagree.
     """
-    (first_name, first), *rest = frames.items()
+    (first_name, first), *rest = named = tuple(frames)
     for name, frame in rest:
         if frame != first:
             raise InputError(
                 f"Intensities of different frames cannot be compared: {first_name} is {first}, {name} is {frame}.",
                 hint="Choose one source for all of them (--signal climatology covers every zone).",
-                frames=frames,
+                frames=named,
             )
     return first
 
@@ -166,9 +167,7 @@ class SignalSeries:
             InputError: The series and the span have nothing in common.
         """
         first = max(0, int((to_epoch_s(span.start_utc) - self.start_s) // self.step_s))
-        last = min(
-            self.intensity_g_per_kwh.size, int(-((self.start_s - to_epoch_s(span.end_utc)) // self.step_s))
-        )
+        last = min(self.intensity_g_per_kwh.size, int(-((self.start_s - to_epoch_s(span.end_utc)) // self.step_s)))
         if last <= first:
             raise InputError(
                 f"{self.source} has no intensity of zone {self.zone} in {span}: it covers {self.span}.",

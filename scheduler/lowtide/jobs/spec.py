@@ -52,9 +52,13 @@ class JobSpec:
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
-            raise InputError("The job has no command.", hint="Write it after --, as in: lowtide submit ... -- python train.py")
+            raise InputError(
+                "The job has no command.", hint="Write it after --, as in: lowtide submit ... -- python train.py"
+            )
         if not self.duration_s > 0:
-            raise InputError(f"The duration is {self.duration_s} s.", hint="Give a positive one, such as --duration 4h.")
+            raise InputError(
+                f"The duration is {self.duration_s} s.", hint="Give a positive one, such as --duration 4h."
+            )
         if not self.power_w > 0:
             raise InputError(f"The power is {self.power_w} W.", hint="Give a positive one, such as --power 300W.")
         if self.retries < 0:

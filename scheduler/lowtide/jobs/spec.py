@@ -87,8 +87,9 @@ def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: flo
         )
     if left_s < duration_s:
         raise InfeasibleError(
-            f"A job of {duration_s / 3600:g} h cannot finish by {iso_utc(deadline_utc)}: only {left_s / 3600:g} h are left.",
-            hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:g} h, or shorten the job.",
+            f"A job of {duration_s / 3600:.3g} h cannot finish by {iso_utc(deadline_utc)}: "
+            f"only {left_s / 3600:.3g} h are left.",
+            hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:.3g} h, or shorten the job.",
             deadline_utc=deadline_utc,
             short_by_s=duration_s - left_s,
         )

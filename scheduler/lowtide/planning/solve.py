@@ -178,7 +178,7 @@ def _at_once(problem: PlanProblem) -> Piece:
 def _price_usd(candidate: Candidate, duration_s: float) -> float | None:
     if candidate.price_usd_per_h is None:
         return None
-    return candidate.price_usd_per_h * duration_s / SECONDS_PER_HOUR
+    return candidate.price_usd_per_h * duration_s / SECONDS_PER_HOUR + candidate.egress_usd
 
 
 def _plan(problem: PlanProblem, best: Option, misfits: tuple[Misfit, ...]) -> Plan:

@@ -1,0 +1,75 @@
+"""``lowtide config``: the settings."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import click
+
+from lowtide.cli.app import VERBS
+from lowtide.cli.options import json_option
+from lowtide.settings import Settings, write_setting
+from lowtide.wiring import Wiring
+from lowtide_core.errors import InputError, nearest
+
+_SECRET = "(set)"  # noqa: S105  the word shown instead of a secret
+
+
+@click.group(help=VERBS["config"])
+def command() -> None:
+    pass
+
+
+@command.command("set")
+@click.argument("key")
+@click.argument("value")
+def set_value(key: str, value: str) -> None:
+    """Set one setting: lowtide config set home DE."""
+    wiring = Wiring()
+    if key == "home":
+        from lowtide.assembly.request import home_place
+        from lowtide_core.places import LOCAL
+
+        place = home_place(value)
+        value = "" if place is None else place.zone if place.region == LOCAL else place.region
+    kept_in = write_setting(wiring.environ, key, value)
+    click.echo(f"{key} = {_SECRET if _secret(key) else value}, kept in {kept_in}")
+
+
+@command.command("get")
+@click.argument("key")
+def get_value(key: str) -> None:
+    """Print one setting in force."""
+    values = _values(Wiring())
+    if key not in values:
+        raise InputError(f"{key!r} is not a setting.", hint=nearest(key, values) or f"They are {', '.join(values)}.")
+    click.echo(values[key])
+
+
+@command.command("list")
+@json_option()
+def list_values(as_json: bool) -> None:
+    """Print all settings in force, and the file that holds them."""
+    wiring = Wiring()
+    values = _values(wiring)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"config_file": str(wiring.paths.config_file), **values}, indent=2))
+        return
+    click.echo(f"# {wiring.paths.config_file}, then LOWTIDE_<KEY> of the environment")
+    for key, value in values.items():
+        click.echo(f"{key} = {value}")
+
+
+def _secret(key: str) -> bool:
+    return key.endswith("token")
+
+
+def _values(wiring: Wiring) -> dict[str, str]:
+    shown = {}
+    for item in fields(Settings):
+        value = getattr(wiring.settings, item.name)
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        shown[item.name] = (_SECRET if text else "") if _secret(item.name) else text
+    return shown

@@ -1,0 +1,137 @@
+"""``lowtide plan``: the quote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from lowtide.asking import Asked, plan_request
+from lowtide.assembly.quote import Quote, quote
+from lowtide.cli.app import VERBS
+from lowtide.cli.home import with_home
+from lowtide.cli.options import asked_options, json_option, now_option, signal_option
+from lowtide.cli.plot import plot
+from lowtide.planning.solve import solve
+from lowtide.planning.types import Plan
+from lowtide.reports import figures
+from lowtide.wiring import Wiring
+from lowtide_core.places import LOCAL
+from lowtide_core.quantities import parse_instant_utc
+from lowtide_core.spans import Span
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.command(help=VERBS["plan"])
+@asked_options
+@click.option("--pausable", is_flag=True, help="The job may be paused and resumed.")
+@click.option("--max-price", "max_price_usd", type=float, metavar="USD", help="Limit for the whole run.")
+@click.option("--data", default="", metavar="SIZE", help="Data to bring along: 50GB.")
+@click.option("--from", "data_from", default="", metavar="REGION", help="Where that data lies. Default: home.")
+@signal_option()
+@now_option()
+@json_option()
+def command(signal: str, now_text: str, as_json: bool, **typed: object) -> None:
+    wiring = Wiring()
+    now_utc = parse_instant_utc(now_text, now_utc=wiring.now_utc()) if now_text else wiring.now_utc()
+    asked = Asked(**typed)  # type: ignore[arg-type]
+    settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
+    found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        click.echo("\n".join(lines(found, now_utc)))
+
+
+def lines(found: Quote, now_utc: datetime) -> list[str]:
+    """The quote for a person: what will happen, what it saves, how sure that is, what to do next."""
+    plan, request = found.plan, found.request
+    window = Span(request.earliest_utc, min(request.deadline_utc, plan.forecast.known_until_utc))
+    return [
+        _headline(found),
+        "",
+        *plot(found.series, window, plan.segments, None),
+        "",
+        *_figures(found, now_utc),
+        *_doubts(found),
+        *_more(found),
+    ]
+
+
+def _headline(found: Quote) -> str:
+    plan, forecast = found.plan, found.plan.forecast
+    where = plan.segments[0].zone
+    if plan.segments[0].region != LOCAL:
+        where = f"{plan.segments[0].region} ({where})"  # type: ignore[assignment]
+    issued = f", issued {figures.clock(forecast.issued_at)}" if forecast.issued_at else ""
+    note = f" ({found.series.note})" if found.series.note else ""
+    return (
+        f"{where} · {forecast.source}{issued}{note} · {forecast.frame} · "
+        f"{figures.duration(found.request.duration_s)} at {found.power_w:.4g} W ({found.power_basis})"
+    )
+
+
+def _figures(found: Quote, now_utc: datetime) -> list[str]:
+    plan, request = found.plan, found.request
+    spare_s = (request.deadline_utc - plan.end_utc).total_seconds()
+    band = ""
+    if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
+        band = f" ({figures.band(plan.emissions_low_g, plan.emissions_high_g)})"
+    against = plan.baseline_g if plan.baseline_g is not None else plan.at_once_g
+    once = "at once" if plan.baseline_g is not None else "at once there"
+    saved = f"{plan.saved_pct:.0f} %" if plan.saved_pct is not None else f"not known: {plan.no_baseline_why}"
+    price = f"${plan.price_usd:.2f}" if plan.price_usd is not None else "none known"
+    if all(segment.region == LOCAL for segment in plan.segments):
+        price = "none at home"
+    starts = figures.local_time(plan.start_utc, now_utc)
+    rows = [
+        ("start", starts, "finish", f"{figures.clock(plan.end_utc)}, {figures.duration(spare_s)} before the deadline"),
+        ("energy", figures.kwh(plan.energy_kwh), "price", price),
+        ("emissions", f"{figures.grams(plan.emissions_g)}{band}", once, figures.grams(against)),
+        ("saved", saved, "", ""),
+    ]
+    lines = [f"{a:<10}{b:<39}{c:<14}{d}".rstrip() for a, b, c, d in rows]
+    if len(plan.segments) > 1:
+        runs = ", ".join(f"{figures.clock(s.start_utc)}-{figures.clock(s.end_utc)}" for s in plan.segments)
+        lines.append(f"{'runs':<10}{runs}")
+    return lines
+
+
+def _doubts(found: Quote) -> list[str]:
+    plan = found.plan
+    sure = "exact for this forecast" if plan.forecast.kind == "forecast" else "exact for this model of the grid"
+    if plan.chance_worse is not None:
+        than = "starting at once" if plan.baseline_g is None or found.request.home in found.request.places else "home"
+        sure += f" · {100 * plan.chance_worse:.0f} in 100 such plans turn out worse than {than}"
+    lines = [sure]
+    if plan.forecast_edge:
+        until = figures.clock(plan.forecast.known_until_utc)
+        lines.append(f"the best window is the last of the forecast (known until {until}): a better one may lie beyond")
+    for skip in found.gathered.skipped:
+        lines.append(f"not used for {skip.zone}: {skip.source}, {skip.why}")
+    return lines
+
+
+def _more(found: Quote) -> list[str]:
+    """What a little more freedom would bring: solved, not guessed."""
+    against = found.plan.baseline_g or found.plan.at_once_g
+    if not against:
+        return []
+    problem, said = found.gathered.problem, []
+    if not problem.pausable:
+        said.append(("--pausable", replace(problem, pausable=True)))
+    longer = replace(problem, deadline_utc=problem.deadline_utc + timedelta(hours=3))
+    said.append(("3 h more time", longer))
+    told = []
+    for name, other in said:
+        plan = solve(other)
+        if isinstance(plan, Plan):
+            points = 100 * (found.plan.emissions_g - plan.emissions_g) / against
+            told.append(f"{name} saves {points:.0f} points" if points >= 0.5 else f"{name} saves nothing")
+    return [f"more: {' · '.join(told)}"] if told else []

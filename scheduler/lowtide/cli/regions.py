@@ -1,0 +1,131 @@
+"""``lowtide regions``: the greenest place for this accelerator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lowtide.asking import Asked, regions_request
+from lowtide.assembly.ranking import rank
+from lowtide.cli.app import VERBS
+from lowtide.cli.options import json_option, now_option, signal_option
+from lowtide.cli.text import table
+from lowtide.reports import figures
+from lowtide.wiring import Wiring
+from lowtide_core.quantities import parse_instant_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lowtide.assembly.ranking import RankedRegion, Ranking
+    from lowtide.assembly.request import PlanRequest
+
+_SHOWN = 10
+_HEADS = ("#", "region", "zone", "g/kWh", "best start", "emissions", "transfer", "saved", "price/h", "machine")
+
+
+@click.command(help=VERBS["regions"])
+@click.option("--gpu", required=True, metavar="MODEL", help="Accelerator: H100, 'A100 80GB', T4.")
+@click.option("--count", default=1, show_default=True, metavar="N", help="How many of them, in one machine.")
+@click.option("--duration", default="1h", show_default=True, metavar="TIME", help="How long it runs: 90m, 4h, 1d12h.")
+@click.option("--deadline", default="", metavar="TIME", help="When it must have finished. Default: a day of slack.")
+@click.option("--provider", "providers", default="", metavar="A,B", help="Only these: aws, gcp, azure.")
+@click.option("--data", default="", metavar="SIZE", help="Data to bring there: 50GB.")
+@click.option("--from", "data_from", default="", metavar="REGION", help="Where that data lies. Default: home.")
+@click.option("--residency", default="", metavar="GROUP", help="Only where data may lie: EU, EEA, UK, US, DE, ...")
+@click.option("--max-price", "max_price_usd", type=float, metavar="USD", help="Limit for the whole run.")
+@click.option("--all", "show_all", is_flag=True, help=f"Show every region, not only the first {_SHOWN}.")
+@signal_option()
+@now_option()
+@json_option()
+def command(
+    gpu: str,
+    count: int,
+    duration: str,
+    deadline: str,
+    providers: str,
+    data: str,
+    data_from: str,
+    residency: str,
+    max_price_usd: float | None,
+    show_all: bool,
+    signal: str,
+    now_text: str,
+    as_json: bool,
+) -> None:
+    wiring = Wiring()
+    now_utc = parse_instant_utc(now_text, now_utc=wiring.now_utc()) if now_text else wiring.now_utc()
+    asked = Asked(
+        duration=duration,
+        deadline=deadline,
+        gpu=gpu,
+        count=count,
+        data=data,
+        data_from=data_from,
+        max_price_usd=max_price_usd,
+    )
+    request = regions_request(asked, wiring.settings, providers=providers, residency=residency, now_utc=now_utc)
+    # Fifty zones are compared in one frame, which only the embedded facts cover: nobody is asked fifty times.
+    ranking = rank(request, wiring.chain(signal or "embedded", as_of_utc=now_utc))
+    if as_json:
+        import json
+
+        click.echo(json.dumps([region.to_json() for region in ranking.regions], indent=2))
+    else:
+        click.echo("\n".join(lines(ranking, request, now_utc, show_all=show_all)))
+
+
+def lines(ranking: Ranking, request: PlanRequest, now_utc: datetime, *, show_all: bool) -> list[str]:
+    """The ranking for a person."""
+    shown = ranking.regions if show_all else ranking.regions[:_SHOWN]
+    rows = [_row(number, region, now_utc) for number, region in enumerate(shown, 1)]
+    columns = [number for number, head in enumerate(_HEADS) if head != "transfer" or request.data_gb]
+    cells = [[row[number] for number in columns] for row in rows]
+    left = [columns.index(_HEADS.index(head)) for head in ("region", "zone", "best start", "machine")]
+    return [*table([_HEADS[number] for number in columns], cells, left=left), *_below(ranking, request, len(shown))]
+
+
+def _row(number: int, region: RankedRegion, now_utc: datetime) -> tuple[str, ...]:
+    candidate, offer = region.option.candidate, region.offer
+    start = region.best_start_utc
+    return (
+        str(number),
+        candidate.region,
+        candidate.zone,
+        f"{region.intensity_g_per_kwh:.0f}",
+        "place only" if start is None else "at once" if start <= now_utc else figures.clock(start),
+        figures.grams(region.emissions_g),
+        figures.grams(candidate.transfer_g),
+        "-" if region.saved_pct is None else f"{region.saved_pct:.0f} %",
+        "not known" if offer.price_usd_per_h is None else f"${offer.price_usd_per_h:.2f}",
+        offer.machine,
+    )
+
+
+def _below(ranking: Ranking, request: PlanRequest, shown: int) -> list[str]:
+    said = []
+    hidden = len(ranking.regions) - shown
+    flat = sum(region.place_only for region in ranking.regions)
+    if hidden:
+        said.append(f"{hidden} more: --all")
+    if flat:
+        said.append(f"{flat} without hourly data: place only, no best start")
+    if ranking.misfits:
+        said.append(f"{len(ranking.misfits)} do not fit ({ranking.misfits[0].region}: {ranking.misfits[0].why})")
+    lines = [" · ".join(said)] if said else []
+    if ranking.baseline_g is not None and request.home is not None:
+        home = ranking.gathered.problem.baseline
+        where = f"{home.region} ({home.zone})" if home else ""
+        lines.append(f"home {where} at once: {figures.grams(ranking.baseline_g)}")
+    else:
+        lines.append(f"saved is not known: {ranking.no_baseline_why}")
+    first = ranking.regions[0] if ranking.regions else None
+    if first:
+        sources = " and ".join(dict.fromkeys(region.series.source for region in ranking.regions))
+        power = ranking.gathered.power[first.option.candidate.region]
+        lines.append(
+            f"{figures.duration(request.duration_s)} at {power.power_w:.4g} W ({power.basis}) · "
+            f"{sources} · {first.series.frame}"
+        )
+    return lines

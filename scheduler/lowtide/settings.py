@@ -1,0 +1,203 @@
+"""What the user set, once: defaults, then the configuration file, then ``LOWTIDE_*`` of the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lowtide_core.errors import InputError, nearest
+from lowtide_core.quantities import parse_duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every key of the configuration file; each is ``LOWTIDE_<KEY>`` in the environment too.
+
+    Attributes:
+        home: Where jobs would run without lowtide: a zone (``DE``: this machine) or a region (``aws:us-east-1``).
+            Empty: nobody said, and it is never guessed.
+        home_gpus: Accelerators that the machine at home has.
+        home_pue: Facility over IT energy at home.
+        database: Path or SQLAlchemy URL of the job store.
+        signals: Chain of sources to try, first to last; empty is the built-in chain.
+        offline: Never open a socket.
+        http_timeout_s: How long one request may take.
+        electricitymaps_token: Key of Electricity Maps; its usual environment names work too.
+    """
+
+    home: str = ""
+    home_gpus: tuple[str, ...] = ()
+    home_pue: float = 1.0
+    database: str = ""
+    signals: tuple[str, ...] = ()
+    offline: bool = False
+    http_timeout_s: float = 10.0
+    electricitymaps_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where lowtide keeps things, by the XDG rules; ``LOWTIDE_STATE`` and ``LOWTIDE_SPOOL`` move them."""
+
+    config_file: Path
+    state: Path
+    cache: Path
+    spool: Path
+
+    @property
+    def database(self) -> Path:
+        return self.state / "lowtide.db"
+
+    @property
+    def local_engine(self) -> Path:
+        return self.state / "engine-local"
+
+
+def paths(environ: Mapping[str, str]) -> Paths:
+    """Where things are for this environment; creates nothing."""
+
+    def base(name: str, default: str) -> Path:
+        return Path(environ.get(name) or Path(environ.get("HOME") or Path.home()) / default) / "lowtide"
+
+    state = Path(environ["LOWTIDE_STATE"]) if environ.get("LOWTIDE_STATE") else base("XDG_STATE_HOME", ".local/state")
+    config = environ.get("LOWTIDE_CONFIG")
+    return Paths(
+        config_file=Path(config) if config else base("XDG_CONFIG_HOME", ".config") / "config.toml",
+        state=state,
+        cache=base("XDG_CACHE_HOME", ".cache"),
+        spool=Path(environ["LOWTIDE_SPOOL"]) if environ.get("LOWTIDE_SPOOL") else state / "spool",
+    )
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings in force.
+
+    Raises:
+        InputError: The file cannot be read, is not TOML, or has a key or value that lowtide does not know.
+    """
+    config_file = str(paths(environ).config_file)
+    values: dict[str, Any] = {
+        _known(key, where=config_file): _value(key, value, where=config_file)
+        for key, value in read_config(paths(environ).config_file).items()
+    }
+    for key in _READERS:
+        name = f"LOWTIDE_{key.upper()}"
+        if environ.get(name):
+            values[key] = _value(key, environ[name], where=name)
+    return Settings(**values)
+
+
+def read_config(config_file: Path) -> dict[str, object]:
+    """The configuration file as it stands; empty where there is none."""
+    try:
+        text = config_file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The configuration {config_file} cannot be read: {error}.", hint="Mend or remove it.", path=config_file
+        ) from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"The configuration {config_file} is not TOML: {error}.", hint="Mend or remove it.", path=config_file
+        ) from error
+
+
+def write_setting(environ: Mapping[str, str], key: str, text: str) -> Path:
+    """Sets one key in the configuration file, keeping the others; returns the file."""
+    import tomli_w
+
+    config_file = paths(environ).config_file
+    value = _value(_known(key, where="lowtide config"), text, where="lowtide config")
+    table = {**read_config(config_file), key: list(value) if isinstance(value, tuple) else value}
+    temporary = config_file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        config_file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            tomli_w.dump(table, file)
+        temporary.replace(config_file)
+    except OSError as error:
+        raise InputError(
+            f"The configuration {config_file} cannot be written: {error.strerror}.",
+            hint="Make its folder writable, or name another file in LOWTIDE_CONFIG.",
+            path=config_file,
+        ) from error
+    return config_file
+
+
+def _known(key: str, *, where: str) -> str:
+    if key not in _READERS:
+        raise InputError(
+            f"{where}: {key!r} is not a setting.",
+            hint=nearest(key, _READERS) or f"The settings are {', '.join(_READERS)}.",
+            key=key,
+        )
+    return key
+
+
+def _value(key: str, value: object, *, where: str) -> object:
+    try:
+        return _READERS[key](value)
+    except (InputError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{where}: {key} = {'(hidden)' if key.endswith('token') else repr(value)} is not usable: {error}",
+            key=key,
+        ) from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("it must be a text.")
+    return value.strip()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise TypeError("it must be a list, or a text with commas.")
+    return tuple(_text(part) for part in parts if _text(part))
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if not isinstance(value, str) or value.lower() not in words:
+        raise ValueError("it must be true or false.")
+    return words[value.lower()]
+
+
+def _pue(value: object) -> float:
+    pue = float(value) if isinstance(value, str | int | float) else 0.0
+    if not 1.0 <= pue <= 5.0:
+        raise ValueError("a PUE lies between 1 and 5.")
+    return pue
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and value > 0:
+        return float(value)
+    return parse_duration_s(str(value))
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "home": _text,
+    "home_gpus": _texts,
+    "home_pue": _pue,
+    "database": _text,
+    "signals": _texts,
+    "offline": _switch,
+    "http_timeout_s": _seconds,
+    "electricitymaps_token": _text,
+}
+if set(_READERS) != {item.name for item in fields(Settings)}:
+    raise RuntimeError("every setting needs a reader")

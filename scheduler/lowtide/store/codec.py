@@ -1,0 +1,119 @@
+"""Jobs and plans as JSON, exactly: what is read back equals what was written, to the last digit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lowtide.jobs.spec import JobSpec
+from lowtide.planning.types import ForecastUsed, Misfit, Plan, Segment
+from lowtide_core.places import Place, RegionId, ZoneId
+from lowtide_core.series import Frame
+from lowtide_core.spans import iso_utc, parse_iso_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def spec_to_text(spec: JobSpec) -> str:
+    """The job as asked, as JSON."""
+    return json.dumps(
+        {
+            "argv": spec.argv,
+            "working_dir": spec.working_dir,
+            "duration_s": spec.duration_s,
+            "earliest_utc": iso_utc(spec.earliest_utc),
+            "deadline_utc": iso_utc(spec.deadline_utc),
+            "places": [_place_to_json(place) for place in spec.places],
+            "home": _place_to_json(spec.home) if spec.home else None,
+            "power_w": spec.power_w,
+            "power_basis": spec.power_basis,
+            "gpu": spec.gpu,
+            "gpu_count": spec.gpu_count,
+            "engine": spec.engine,
+            "signal": spec.signal,
+            "retries": spec.retries,
+            "name": spec.name,
+            "environment": dict(spec.environment),
+        }
+    )
+
+
+def spec_from_text(text: str) -> JobSpec:
+    """The job as asked, from its JSON."""
+    item: dict[str, Any] = json.loads(text)
+    return JobSpec(
+        **{
+            **item,
+            "argv": tuple(item["argv"]),
+            "earliest_utc": parse_iso_utc(item["earliest_utc"]),
+            "deadline_utc": parse_iso_utc(item["deadline_utc"]),
+            "places": tuple(_place_from_json(place) for place in item["places"]),
+            "home": _place_from_json(item["home"]) if item["home"] else None,
+        }
+    )
+
+
+def plan_to_text(plan: Plan) -> str:
+    """The plan as made, as JSON."""
+    forecast = plan.forecast
+    return json.dumps(
+        {
+            "segments": [[iso_utc(s.start_utc), iso_utc(s.end_utc), s.region, s.zone, s.width] for s in plan.segments],
+            "energy_kwh": plan.energy_kwh,
+            "emissions_g": plan.emissions_g,
+            "emissions_low_g": plan.emissions_low_g,
+            "emissions_high_g": plan.emissions_high_g,
+            "at_once_g": plan.at_once_g,
+            "baseline_g": plan.baseline_g,
+            "no_baseline_why": plan.no_baseline_why,
+            "bound_g": plan.bound_g,
+            "exact": plan.exact,
+            "chance_worse": plan.chance_worse,
+            "price_usd": plan.price_usd,
+            "forecast": {
+                "source": forecast.source,
+                "kind": forecast.kind,
+                "issued_at": iso_utc(forecast.issued_at) if forecast.issued_at else None,
+                "frame": [forecast.frame.basis, forecast.frame.scope, forecast.frame.accounting],
+                "known_until_utc": iso_utc(forecast.known_until_utc),
+            },
+            "forecast_edge": plan.forecast_edge,
+            "misfits": [[m.region, m.zone, m.why, m.limit, m.short_by_s] for m in plan.misfits],
+        }
+    )
+
+
+def plan_from_text(text: str) -> Plan:
+    """The plan as made, from its JSON."""
+    item: dict[str, Any] = json.loads(text)
+    forecast = item["forecast"]
+    return Plan(
+        **{
+            **item,
+            "segments": tuple(
+                Segment(parse_iso_utc(start), parse_iso_utc(end), region, zone, width)
+                for start, end, region, zone, width in item["segments"]
+            ),
+            "forecast": ForecastUsed(
+                source=forecast["source"],
+                kind=forecast["kind"],
+                issued_at=_instant(forecast["issued_at"]),
+                frame=Frame(*forecast["frame"]),
+                known_until_utc=parse_iso_utc(forecast["known_until_utc"]),
+            ),
+            "misfits": tuple(Misfit(*misfit) for misfit in item["misfits"]),
+        }
+    )
+
+
+def _place_to_json(place: Place) -> list[str]:
+    return [place.region, place.zone]
+
+
+def _place_from_json(pair: list[str]) -> Place:
+    return Place(RegionId(pair[0]), ZoneId(pair[1]))
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else parse_iso_utc(text)

@@ -1,0 +1,413 @@
+"""Jobs, their plans, attempts and events. ``move`` is the only writer of a job's state."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lowtide.jobs.spec import JobId
+from lowtide.jobs.states import BY_NAME, IN_FLIGHT, JobState, require
+from lowtide.store.codec import plan_from_text, plan_to_text, spec_from_text, spec_to_text
+from lowtide.store.tables import attempts, events, jobs, plans
+from lowtide_core.errors import InputError, StaleOwner, nearest
+from lowtide_core.launches import AttemptKey, EngineRef
+from lowtide_core.spans import from_epoch_s, to_epoch_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row, Select
+
+    from lowtide.jobs.spec import JobSpec
+    from lowtide.planning.types import Plan
+    from lowtide.store.database import Database
+    from lowtide_core.places import ZoneId
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+"""No 0/o, 1/l/i: an id is read aloud and typed."""
+_ID_LENGTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at running a job."""
+
+    number: int
+    key: AttemptKey
+    engine: str
+    ref: EngineRef | None
+    claimed_utc: datetime
+    started_utc: datetime | None
+    ended_utc: datetime | None
+    exit_status: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One move of a job: who, when, why."""
+
+    at_utc: datetime
+    letter: str
+    from_state: str
+    to_state: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as it stands: what was asked, its newest plan, where it is and why."""
+
+    job_id: JobId
+    key: str
+    state: JobState
+    why: str
+    owner: str
+    cancel_wanted: bool
+    spec: JobSpec
+    submitted_utc: datetime
+    changed_utc: datetime
+    plan: Plan
+    plan_number: int
+    plan_made_utc: datetime
+    vintages: Mapping[ZoneId, str]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """A plan to be put beside the earlier ones, with the vintages that it rests on."""
+
+    plan: Plan
+    vintages: Mapping[ZoneId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """What became of an attempt."""
+
+    started_utc: datetime | None
+    ended_utc: datetime | None
+    exit_status: int | None
+
+
+class JobStore:
+    """Named questions about jobs, and compare-and-set moves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, spec: JobSpec, planned: NewPlan, key: str, at_utc: datetime, who: str, why: str) -> JobId:
+        """A new waiting job; the same key again is the same job."""
+        transition = BY_NAME["submit"]
+        for _ in range(8):
+            job_id = JobId("".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH)))
+            with self._database.begin() as connection:
+                known = connection.execute(select(jobs.c.job_id).where(jobs.c.key == key)).scalar()
+                if known is not None:
+                    return JobId(known)
+                try:
+                    with connection.begin_nested():
+                        connection.execute(insert(jobs).values(_new_job(job_id, key, spec, planned, at_utc, why)))
+                except IntegrityError:  # this id is taken, or somebody has just used this key
+                    continue
+                _add_plan(connection, job_id, 1, planned, at_utc, why)
+                _add_event(connection, job_id, at_utc, transition.letter, "", transition.target, who, why)
+                return job_id
+        raise RuntimeError("no free job id in eight draws")
+
+    def get(self, name: str) -> JobRecord:
+        """The job of this id, or of the only id that begins so.
+
+        Raises:
+            InputError: No job, or several.
+        """
+        with self._database.begin() as connection:
+            # "begins with" without LIKE: what is typed may hold its wildcards
+            begins = func.substr(jobs.c.job_id, 1, len(name)) == name
+            found = connection.execute(_jobs().where(begins).limit(2)).all() if name else []
+            exact = [row for row in found if row.job_id == name]
+            if len(exact or found) == 1:
+                return _records(connection, exact or found)[0]
+            if found:
+                raise InputError(f"Several jobs begin with {name!r}.", hint="Give more of the id.", job=name)
+            newest = connection.execute(select(jobs.c.job_id).order_by(jobs.c.submitted_utc_s.desc()).limit(200))
+            known = [row.job_id for row in newest]
+        hint = nearest(name, known) or "lowtide jobs lists them."
+        raise InputError(f"There is no job {name!r}.", hint=hint, job=name)
+
+    def find(
+        self,
+        *,
+        states: Sequence[JobState] | None = None,
+        since_utc: datetime | None = None,
+        limit: int | None = None,
+    ) -> tuple[JobRecord, ...]:
+        """Jobs in these states (None is all), submitted since then, the newest first."""
+        query = _jobs().order_by(jobs.c.submitted_utc_s.desc(), jobs.c.job_id)
+        if states is not None:
+            query = query.where(jobs.c.state.in_(states))
+        if since_utc is not None:
+            query = query.where(jobs.c.submitted_utc_s >= to_epoch_s(since_utc))
+        if limit is not None:
+            query = query.limit(limit)
+        with self._database.begin() as connection:
+            return _records(connection, connection.execute(query).all())
+
+    def due(self, now_utc: datetime) -> tuple[JobRecord, ...]:
+        """Waiting jobs whose planned start has come, the earliest first."""
+        query = _jobs().where(jobs.c.state == "waiting", jobs.c.start_utc_s <= to_epoch_s(now_utc))
+        with self._database.begin() as connection:
+            return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
+
+    def in_flight(self) -> tuple[JobRecord, ...]:
+        """Jobs that an engine has, or may have."""
+        query = _jobs().where(jobs.c.state.in_(IN_FLIGHT)).order_by(jobs.c.start_utc_s, jobs.c.job_id)
+        with self._database.begin() as connection:
+            return _records(connection, connection.execute(query).all())
+
+    def next_start_utc(self) -> datetime | None:
+        """When the next waiting job starts; None where none waits."""
+        with self._database.begin() as connection:
+            least = connection.execute(select(func.min(jobs.c.start_utc_s)).where(jobs.c.state == "waiting")).scalar()
+        return None if least is None else from_epoch_s(least)
+
+    def events(self, job_id: JobId) -> tuple[Event, ...]:
+        """Everything that happened to the job, in order."""
+        query = select(events).where(events.c.job_id == job_id).order_by(events.c.event_id)
+        with self._database.begin() as connection:
+            return tuple(
+                Event(from_epoch_s(row.at_utc_s), row.letter, row.from_state, row.to_state, row.who, row.why)
+                for row in connection.execute(query)
+            )
+
+    def plan(self, job_id: JobId, number: int) -> NewPlan:
+        """One of the job's plans, by its number; 1 is the first quote."""
+        query = select(plans).where(plans.c.job_id == job_id, plans.c.number == number)
+        with self._database.begin() as connection:
+            row = connection.execute(query).one()
+        return NewPlan(plan_from_text(row.plan), json.loads(row.vintages))
+
+    def move(
+        self,
+        record: JobRecord,
+        transition: str,
+        *,
+        at_utc: datetime,
+        who: str,
+        why: str,
+        owner: str = "",
+        planned: NewPlan | None = None,
+        attempt: Attempt | None = None,
+        end: AttemptEnd | None = None,
+    ) -> JobRecord:
+        """One transition, with its event and what belongs to it, in one transaction.
+
+        Args:
+            record: The job as the caller believes it to be: its state and owner are compared.
+            owner: Who holds it afterwards; empty is nobody.
+            planned, attempt, end: A new plan, a new attempt, or what became of the newest one.
+        Raises:
+            IllegalTransition: Not from this state.
+            StaleOwner: The job is no longer as the caller believed.
+        """
+        move = require(transition, record.state)
+        changes: dict[str, object] = {
+            "state": move.target,
+            "why": why,
+            "owner": owner,
+            "changed_utc_s": to_epoch_s(at_utc),
+        }
+        if planned is not None:
+            changes["start_utc_s"] = to_epoch_s(planned.plan.start_utc)
+        with self._database.begin() as connection:
+            _compare_and_set(connection, record, changes)
+            if planned is not None:
+                _add_plan(connection, record.job_id, record.plan_number + 1, planned, at_utc, why)
+            if attempt is not None:
+                connection.execute(insert(attempts).values(_new_attempt(record.job_id, attempt)))
+            if end is not None and record.attempt is not None:
+                _end_attempt(connection, record.job_id, record.attempt.number, end, why)
+            _add_event(connection, record.job_id, at_utc, move.letter, record.state, move.target, who, why)
+            return _one(connection, record.job_id)
+
+    def note(self, record: JobRecord, *, at_utc: datetime, who: str, why: str) -> JobRecord:
+        """Says something about a job that goes on as it is; its state and owner are compared all the same."""
+        with self._database.begin() as connection:
+            _compare_and_set(connection, record, {"why": why})
+            _add_event(connection, record.job_id, at_utc, "-", record.state, record.state, who, why)
+            return _one(connection, record.job_id)
+
+    def set_ref(self, record: JobRecord, ref: EngineRef) -> None:
+        """The engine's own name of the newest attempt."""
+        if record.attempt is None:
+            return
+        where = and_(attempts.c.job_id == record.job_id, attempts.c.number == record.attempt.number)
+        with self._database.begin() as connection:
+            connection.execute(update(attempts).where(where).values(ref=ref))
+
+    def want_cancel(self, record: JobRecord, *, at_utc: datetime, who: str) -> JobRecord:
+        """Keeps the wish to end a job that an engine has: it outlives whoever wished it."""
+        with self._database.begin() as connection:
+            _compare_and_set(connection, record, {"cancel_wanted": True})
+            why = "cancel wanted"
+            _add_event(connection, record.job_id, at_utc, "-", record.state, record.state, who, why)
+            return _one(connection, record.job_id)
+
+
+def _jobs() -> Select[tuple[object, ...]]:
+    """Every job with its newest plan."""
+    newest = select(plans.c.job_id, func.max(plans.c.number).label("number")).group_by(plans.c.job_id).subquery()
+    return (
+        select(jobs, plans.c.number, plans.c.made_utc_s, plans.c.plan, plans.c.vintages)
+        .join(newest, newest.c.job_id == jobs.c.job_id)
+        .join(plans, and_(plans.c.job_id == jobs.c.job_id, plans.c.number == newest.c.number))
+    )
+
+
+def _one(connection: Connection, job_id: JobId) -> JobRecord:
+    return _records(connection, connection.execute(_jobs().where(jobs.c.job_id == job_id)).all())[0]
+
+
+def _records(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[JobRecord, ...]:
+    """Rows of ``_jobs`` as records; their attempts in one more query."""
+    tries: dict[str, list[Attempt]] = {row.job_id: [] for row in rows}
+    query = select(attempts).where(attempts.c.job_id.in_(list(tries))).order_by(attempts.c.number)
+    for row in connection.execute(query) if tries else ():
+        tries[row.job_id].append(_attempt(row))
+    return tuple(
+        JobRecord(
+            job_id=JobId(row.job_id),
+            key=row.key,
+            state=row.state,
+            why=row.why,
+            owner=row.owner,
+            cancel_wanted=row.cancel_wanted,
+            spec=spec_from_text(row.spec),
+            submitted_utc=from_epoch_s(row.submitted_utc_s),
+            changed_utc=from_epoch_s(row.changed_utc_s),
+            plan=plan_from_text(row.plan),
+            plan_number=row.number,
+            plan_made_utc=from_epoch_s(row.made_utc_s),
+            vintages=json.loads(row.vintages),
+            attempts=tuple(tries[row.job_id]),
+        )
+        for row in rows
+    )
+
+
+def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
+    return Attempt(
+        number=row.number,
+        key=AttemptKey(row.key),
+        engine=row.engine,
+        ref=None if row.ref is None else EngineRef(row.ref),
+        claimed_utc=from_epoch_s(row.claimed_utc_s),
+        started_utc=_instant(row.started_utc_s),
+        ended_utc=_instant(row.ended_utc_s),
+        exit_status=row.exit_status,
+        why=row.why,
+    )
+
+
+def _compare_and_set(connection: Connection, record: JobRecord, changes: Mapping[str, object]) -> None:
+    believed = and_(jobs.c.job_id == record.job_id, jobs.c.state == record.state, jobs.c.owner == record.owner)
+    if connection.execute(update(jobs).where(believed).values(**changes)).rowcount != 1:
+        raise StaleOwner(
+            f"Job {record.job_id} is no longer {record.state}, or somebody else has taken it.",
+            hint="Look again: lowtide show " + record.job_id,
+            job=record.job_id,
+            state=record.state,
+        )
+
+
+def _new_job(job_id: JobId, key: str, spec: JobSpec, planned: NewPlan, at_utc: datetime, why: str) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "key": key,
+        "state": BY_NAME["submit"].target,
+        "why": why,
+        "owner": "",
+        "cancel_wanted": False,
+        "spec": spec_to_text(spec),
+        "submitted_utc_s": to_epoch_s(at_utc),
+        "start_utc_s": to_epoch_s(planned.plan.start_utc),
+        "changed_utc_s": to_epoch_s(at_utc),
+    }
+
+
+def _new_attempt(job_id: JobId, attempt: Attempt) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "number": attempt.number,
+        "key": attempt.key,
+        "engine": attempt.engine,
+        "ref": attempt.ref,
+        "claimed_utc_s": to_epoch_s(attempt.claimed_utc),
+        "why": attempt.why,
+    }
+
+
+def _end_attempt(connection: Connection, job_id: JobId, number: int, end: AttemptEnd, why: str) -> None:
+    values: dict[str, object] = {"why": why}
+    if end.started_utc is not None:
+        values["started_utc_s"] = to_epoch_s(end.started_utc)
+    if end.ended_utc is not None:
+        values["ended_utc_s"] = to_epoch_s(end.ended_utc)
+    if end.exit_status is not None:
+        values["exit_status"] = end.exit_status
+    connection.execute(
+        update(attempts).where(attempts.c.job_id == job_id, attempts.c.number == number).values(**values)
+    )
+
+
+def _add_plan(connection: Connection, job_id: JobId, number: int, planned: NewPlan, at_utc: datetime, why: str) -> None:
+    connection.execute(
+        insert(plans).values(
+            job_id=job_id,
+            number=number,
+            made_utc_s=to_epoch_s(at_utc),
+            plan=plan_to_text(planned.plan),
+            vintages=json.dumps(dict(planned.vintages)),
+            why=why,
+        )
+    )
+
+
+def _add_event(
+    connection: Connection,
+    job_id: JobId,
+    at_utc: datetime,
+    letter: str,
+    from_state: str,
+    to_state: str,
+    who: str,
+    why: str,
+) -> None:
+    connection.execute(
+        insert(events).values(
+            job_id=job_id,
+            at_utc_s=to_epoch_s(at_utc),
+            letter=letter,
+            from_state=from_state,
+            to_state=to_state,
+            who=who,
+            why=why,
+        )
+    )
+
+
+def _instant(epoch_s: float | None) -> datetime | None:
+    return None if epoch_s is None else from_epoch_s(epoch_s)

@@ -1,1 +1,1 @@
-"""Facts with their sources: cloud regions, grid zones, accelerators, power, PUE, network, embodied carbon, climatology."""
+"""Facts with their sources: regions, zones, accelerators, power, PUE, network, embodied carbon, climatology."""

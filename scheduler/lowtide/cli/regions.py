@@ -67,7 +67,7 @@ def command(
     )
     request = regions_request(asked, wiring.settings, providers=providers, residency=residency, now_utc=now_utc)
     # Fifty zones are compared in one frame, which only the embedded facts cover: nobody is asked fifty times.
-    ranking = rank(request, wiring.chain(signal or "embedded", as_of_utc=now_utc))
+    ranking = rank(request, wiring.chain(signal, embedded=True, as_of_utc=now_utc))
     if as_json:
         import json
 

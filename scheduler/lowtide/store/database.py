@@ -112,7 +112,7 @@ def _bring_up_to_date(engine: Engine, name: str) -> None:
         known = _known_revisions()
         if found is not None and found not in known:
             raise InputError(
-                f"The job store {name} was made by a newer lowtide: its revision is {found}, this one knows {REVISION}.",
+                f"The job store {name} was made by a newer lowtide: revision {found}, this one knows {REVISION}.",
                 hint="Upgrade lowtide, or name another file in LOWTIDE_DATABASE.",
                 path=name,
                 revision=found,

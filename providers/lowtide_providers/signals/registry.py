@@ -1,0 +1,120 @@
+"""Names of sources -> sources: the built-in ones, and those that other packages bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lowtide_core.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from lowtide_core.ports import SignalSource
+
+TOKEN_NAMES = (
+    "ELECTRICITYMAPS_API_TOKEN",
+    "ELECTRICITYMAPS_TOKEN",
+    "ELECTRICITY_MAPS_TOKEN",
+    "ELECTRICITY_MAPS_API_TOKEN",
+    "CODECARBON_ELECTRICITYMAPS_API_TOKEN",
+    "EM_API_KEY",
+)
+"""The canonical name first, then those that people have from other tools."""
+
+DEFAULT_CHAIN = ("gb-neso", "electricitymaps", "climatology", "static")
+EMBEDDED = ("climatology", "static")
+GROUP = "lowtide.signals"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSettings:
+    """What sources need to be made.
+
+    Attributes:
+        as_of_utc: The time of planning: a file's later forecasts are not known yet; None is now.
+    """
+
+    electricitymaps_token: str = field(default="", repr=False)
+    offline: bool = False
+    timeout_s: float = 10.0
+    retries: int = 3
+    as_of_utc: datetime | None = None
+
+
+def token_in(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The key of Electricity Maps in the environment, and the name under which it stood; two empty texts: none."""
+    return next(((environ[name], name) for name in TOKEN_NAMES if environ.get(name)), ("", ""))
+
+
+def build_source(name: str, settings: SignalSettings) -> SignalSource:
+    """The source of that name, or of that file.
+
+    Raises:
+        InputError: No source has that name, and it is not the path of a signal file.
+    """
+    if name in _BUILDERS:
+        return _BUILDERS[name](settings)
+    if name.lower() in ("co2signal", "co2-signal", "co2_signal"):
+        raise InputError(
+            "CO2 Signal's service is gone.",
+            hint="Use electricitymaps with a key of Electricity Maps (ELECTRICITYMAPS_API_TOKEN).",
+        )
+    if name.lower().endswith((".csv", ".parquet", ".pq")) or "/" in name:
+        from lowtide_providers.signals.file import FileSource
+
+        return FileSource(name, as_of_utc=settings.as_of_utc)
+    return _foreign(name, settings)
+
+
+def _foreign(name: str, settings: SignalSettings) -> SignalSource:
+    from importlib.metadata import entry_points
+
+    points = entry_points(group=GROUP)
+    if name in points.names:
+        source: SignalSource = points[name].load()(settings)
+        return source
+    known = [*_BUILDERS, *points.names]
+    raise InputError(
+        f"{name!r} is not a source of intensities.",
+        hint=nearest(name, known) or f"The sources are {', '.join(known)}, or a CSV or Parquet file.",
+        source=name,
+    )
+
+
+def _climatology(_: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.climatology import ClimatologySource
+
+    return ClimatologySource()
+
+
+def _static(_: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.static import StaticSource
+
+    return StaticSource()
+
+
+def _gb_neso(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.http import Http
+    from lowtide_providers.signals.gb_neso import GbNesoSource
+
+    return GbNesoSource(http=Http(settings.timeout_s, settings.retries, settings.offline))
+
+
+def _electricitymaps(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.http import Http
+    from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
+
+    return ElectricityMapsSource(
+        settings.electricitymaps_token, http=Http(settings.timeout_s, settings.retries, settings.offline)
+    )
+
+
+_BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
+    "gb-neso": _gb_neso,
+    "electricitymaps": _electricitymaps,
+    "climatology": _climatology,
+    "static": _static,
+}
+BUILT_IN = tuple(_BUILDERS)

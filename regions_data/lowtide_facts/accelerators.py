@@ -1,0 +1,125 @@
+"""Accelerators, and the machines that bring them, by region."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lowtide_core.errors import InputError, nearest
+from lowtide_core.offers import Offer
+from lowtide_core.places import RegionId
+from lowtide_facts.tablefiles import number, read_table
+
+if TYPE_CHECKING:
+    from lowtide_core.offers import OfferQuery
+
+_NOISE = re.compile(r"nvidia|amd|tesla|instinct|geforce|gpu|sxm\d?|oam|[^a-z0-9]")
+_SAME = {"a10040gb": "a100", "h10080gb": "h100", "v10016gb": "v100", "h200141gb": "h200"}
+"""Spellings with the memory that the plain name already means."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorFacts:
+    """One model: board power limit, idle estimate, memory, and embodied emissions of one card (None: unknown)."""
+
+    name: str
+    vendor: str
+    tdp_w: float
+    idle_w: float
+    memory_gib: float
+    form: str
+    embodied_kg: float | None
+    embodied_source: str
+
+
+@cache
+def all_accelerators() -> dict[str, AcceleratorFacts]:
+    """Name -> facts."""
+    return {
+        row["accelerator"]: AcceleratorFacts(
+            name=row["accelerator"],
+            vendor=row["vendor"],
+            tdp_w=float(row["tdp_w"]),
+            idle_w=float(row["idle_w"]),
+            memory_gib=float(row["memory_gib"]),
+            form=row["form"],
+            embodied_kg=number(row["embodied_kg"]),
+            embodied_source=row["embodied_source"],
+        )
+        for row in read_table("accelerators")
+    }
+
+
+def find_accelerator(text: str) -> AcceleratorFacts:
+    """The model that a person means: ``h100``, ``H100 SXM``, ``a100-80gb``, ``NVIDIA A100 80GB``.
+
+    Raises:
+        InputError: Unknown, with the nearest names.
+    """
+    by_key = {_key(name): facts for name, facts in all_accelerators().items()}
+    key = _key(text)
+    found = by_key.get(_SAME.get(key, key))
+    if found is None:
+        raise InputError(
+            f"There is no accelerator {text!r}.",
+            hint=nearest(text, all_accelerators()) or f"Known are {', '.join(all_accelerators())}.",
+            gpu=text,
+        )
+    return found
+
+
+def _key(text: str) -> str:
+    return _NOISE.sub("", text.lower())
+
+
+@cache
+def _offer_rows() -> tuple[dict[str, str], ...]:
+    return tuple(read_table("offers"))
+
+
+def offers(query: OfferQuery) -> tuple[Offer, ...]:
+    """For each region that sells it, the cheapest single machine with at least the accelerators asked for.
+
+    A machine without a list price comes after those that have one. A machine with a part of an accelerator counts as
+    that part. Power is the job's share: its own accelerators, and the same share of the machine's CPUs and memory.
+    """
+    from lowtide_facts.embodied import machine_embodied_g_per_h
+    from lowtide_facts.power import gpu_job_power_w
+    from lowtide_facts.regions import all_regions
+
+    name = find_accelerator(query.gpu).name
+    zones = {region.region: region.zone for region in all_regions()}
+    best: dict[str, tuple[float, float, str, dict[str, str]]] = {}
+    for row in _offer_rows():
+        count = float(row["count"])
+        if row["accelerator"] != name or count < query.count or row["region"] not in zones:
+            continue
+        if query.providers and row["region"].partition(":")[0] not in query.providers:
+            continue
+        rank = (number(row["price_usd_per_h"]) or float("inf"), count, row["machine"], row)
+        if row["region"] not in best or rank[:3] < best[row["region"]][:3]:
+            best[row["region"]] = rank
+    found = []
+    for region, (_, count, machine, row) in sorted(best.items()):
+        vcpus, memory_gib = number(row["vcpus"]), number(row["memory_gib"])
+        share = query.count / count
+        power = gpu_job_power_w(name, query.count, (vcpus or 0) * share, (memory_gib or 0) * share)
+        found.append(
+            Offer(
+                region=RegionId(region),
+                zone=zones[RegionId(region)],
+                machine=machine,
+                gpu=name,
+                gpu_count=int(count),
+                vcpus=vcpus,
+                memory_gib=memory_gib,
+                price_usd_per_h=number(row["price_usd_per_h"]),
+                price_basis=row["price_basis"],
+                power_w=power.power_w,
+                embodied_g_per_h=machine_embodied_g_per_h(name, count, vcpus or 0),
+                source="provider price lists and catalogues, see NOTICE",
+            )
+        )
+    return tuple(found)

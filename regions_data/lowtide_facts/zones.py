@@ -1,0 +1,70 @@
+"""Zones of the grid and their annual life-cycle intensity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from lowtide_core.errors import InputError, nearest
+from lowtide_core.places import ZoneId
+from lowtide_facts.tablefiles import read_table
+
+_PREFIX = "g_per_kwh_"
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFacts:
+    """One zone, with its annual mean intensities (average, life-cycle, consumption) by year, g CO2eq/kWh."""
+
+    zone: ZoneId
+    name: str
+    g_per_kwh_by_year: tuple[tuple[int, float], ...]
+
+
+@cache
+def all_zones() -> dict[ZoneId, ZoneFacts]:
+    """Zone -> its facts."""
+    zones = {}
+    for row in read_table("zones"):
+        levels = tuple((int(key.removeprefix(_PREFIX)), float(row[key])) for key in row if _PREFIX in key and row[key])
+        zones[ZoneId(row["zone"])] = ZoneFacts(ZoneId(row["zone"]), row["name"], levels)
+    return zones
+
+
+def find_zone(text: str) -> ZoneId:
+    """The zone that a person means: its key in any case (``de``), or its name (``Germany``).
+
+    Raises:
+        InputError: Unknown, with the nearest names.
+    """
+    wanted = text.strip()
+    zones = all_zones()
+    if wanted.upper() in zones:
+        return ZoneId(wanted.upper())
+    by_name = {facts.name.lower(): zone for zone, facts in zones.items()}
+    if wanted.lower() in by_name:
+        return by_name[wanted.lower()]
+    inside = sorted(zone for zone in zones if zone.startswith(f"{wanted.upper()}-"))
+    hint = (
+        nearest(wanted, zones) or nearest(wanted, by_name) or "Zones are named as Electricity Maps names them: DE, GB."
+    )
+    if inside:
+        hint = f"{wanted.upper()} has several zones: {', '.join(inside[:8])}{', ...' if len(inside) > 8 else ''}."
+    raise InputError(f"There is no grid zone {text!r}.", hint=hint, zone=text)
+
+
+def annual_g_per_kwh(zone: ZoneId, year: int | None = None) -> tuple[float, int]:
+    """Annual mean intensity and its year: of that year, or the newest.
+
+    Raises:
+        InputError: The zone is unknown, or has no figure for that year.
+    """
+    facts = all_zones().get(zone)
+    if facts is None:
+        raise InputError(f"There is no grid zone {zone!r}.", hint=nearest(zone, all_zones()), zone=zone)
+    levels = [pair for pair in facts.g_per_kwh_by_year if year in (None, pair[0])]
+    if not levels:
+        known = ", ".join(str(pair[0]) for pair in facts.g_per_kwh_by_year)
+        raise InputError(f"Zone {zone} has no annual intensity for {year}.", hint=f"It has {known}.", zone=zone)
+    newest, level = max(levels)
+    return level, newest

@@ -1,0 +1,133 @@
+"""``odbl/climatology.npz``: each zone's usual day and season as harmonics, and the band of the hours around it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from inputs import arguments, read_bytes, read_csv
+
+from lowtide_facts.climatology import design_matrix, penalty_classes
+
+HOURLY = "intensity/intensity_hourly.parquet"
+ANNUAL = "intensity/annual_electricitymaps_2021_2025.csv"
+LICENSED = ("sc", "dl", "dp", "dpmix")
+"""Sources whose licence is stated; ``jj`` states none and stays out of everything embedded."""
+
+PENALTIES = np.array([0.0, 0.0, 0.05, 0.02])
+"""Ridge weight per class of coefficient (free, daily, daily x season, weekend), per hour of data: chosen on 2022-23."""
+
+MOST_UNCHANGED = 0.3
+"""A zone-year in which more hours than this equal the hour before is a constant, or half of one: no shape."""
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Hourly intensities of one zone: seconds since 1970 of each hour's start, and g/kWh."""
+
+    start_s: Array
+    g_per_kwh: Array
+
+
+def load_hours(data: bytes, sources: tuple[str, ...]) -> dict[str, Hours]:
+    """Zone -> its hours from these sources, in order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(data), columns=["zone", "utc", "gco2eq_per_kwh", "source"])
+    table = table.filter(pc.is_in(pc.cast(table["source"], pa.string()), pa.array(sources)))
+    zones = np.array(table["zone"].to_pylist())
+    start_s = table["utc"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    values = table["gco2eq_per_kwh"].to_numpy().astype(np.float64)
+    order = np.lexsort((start_s, zones))
+    names, firsts = np.unique(zones[order], return_index=True)
+    parts = np.split(order, firsts[1:])
+    return {str(name): Hours(start_s[part], values[part]) for name, part in zip(names, parts, strict=True)}
+
+
+def by_year(hours: Hours) -> dict[int, Hours]:
+    """The usable years of a zone: known, moving, and at least ten months long."""
+    years = hours.start_s.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
+    usable = {}
+    for year in np.unique(years):
+        mine = (years == year) & np.isfinite(hours.g_per_kwh)
+        values = hours.g_per_kwh[mine]
+        if values.size > 7300 and np.mean(np.diff(values) == 0) <= MOST_UNCHANGED and values.mean() > 0:
+            usable[int(year)] = Hours(hours.start_s[mine], values)
+    return usable
+
+
+def fit(years: list[Hours]) -> Array:
+    """Coefficients of the shape, whose mean is 1; ridge regression on each year over its own mean."""
+    matrix = np.concatenate([design_matrix(year.start_s) for year in years])
+    target = np.concatenate([year.g_per_kwh / year.g_per_kwh.mean() for year in years])
+    ridge = np.diag(PENALTIES[penalty_classes()] * len(target))
+    return np.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ target)
+
+
+def band(years: list[Hours], coefficients: Array, levels: list[float]) -> tuple[float, float]:
+    """Factors on the model between which 80 % of the hours lie.
+
+    Residuals around the fitted shape, widened by how much the annual level moves from one year to the next, since the
+    level of the year to come is not known: the two are independent, so their logarithms add in squares.
+    """
+    ratio = np.concatenate(
+        [y.g_per_kwh / y.g_per_kwh.mean() / np.maximum(design_matrix(y.start_s) @ coefficients, 0.05) for y in years]
+    )
+    low, high = np.log(np.maximum(np.quantile(ratio, [0.1, 0.9]), 0.02))
+    moves = np.diff(np.log([level for level in levels if level > 0]))
+    level = 1.2815515655446004 * float(np.sqrt(np.mean(moves**2))) if len(moves) else 0.0
+    return float(np.exp(-np.hypot(low, level))), float(np.exp(np.hypot(high, level)))
+
+
+def annual_levels(source: Path) -> dict[str, list[float]]:
+    """Zone -> its annual levels in the order of the years, g/kWh."""
+    rows = read_csv(source, ANNUAL)
+    levels: dict[str, list[float]] = {}
+    for row in sorted(rows, key=lambda row: row["year"]):
+        if row["gco2eq_per_kwh"]:
+            levels.setdefault(row["zone"], []).append(float(row["gco2eq_per_kwh"]))
+    return levels
+
+
+def build(source: Path, target: Path) -> None:
+    """Fits every zone that has a usable licensed year and a published level."""
+    levels = annual_levels(source)
+    names, rows, bands, first, last = [], [], [], [], []
+    for zone, hours in load_hours(read_bytes(source, HOURLY), LICENSED).items():
+        years = by_year(hours)
+        if not years or zone not in levels:
+            continue
+        coefficients = fit(list(years.values()))
+        names.append(zone)
+        rows.append(coefficients)
+        bands.append(band(list(years.values()), coefficients, levels[zone]))
+        first.append(min(years))
+        last.append(max(years))
+    arrays = {
+        "zones": np.array(names),
+        "coefficients": np.array(rows, dtype=np.float32),
+        "bands": np.array(bands, dtype=np.float32),
+        "years": np.array([first, last], dtype=np.int16).T,
+    }
+    _write(target / "odbl" / "climatology.npz", arrays)
+
+
+def _write(path: Path, arrays: dict[str, Array]) -> None:
+    """An ``.npz`` whose bytes depend on its content alone: numpy writes the time of day into its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            data = io.BytesIO()
+            np.lib.format.write_array(data, array, allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), data.getvalue())
+
+
+if __name__ == "__main__":
+    build(*arguments())

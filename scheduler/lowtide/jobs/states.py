@@ -53,14 +53,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("B", "replan", ("waiting",), "waiting", "a fresher forecast gives another plan"),
     Transition("C", "claim", ("waiting",), "starting", "its time has come; one owner takes it and names the attempt"),
     Transition("D", "start", ("starting",), "running", "the engine has it"),
-    Transition("E", "release", ("starting",), "waiting", "the engine has never heard of the attempt"),
-    Transition("F", "finish", ("starting", "running"), "done", "the engine reports exit status 0"),
-    Transition("G", "fail", ("starting", "running"), "failed", "the engine reports another exit status"),
-    Transition("H", "lose", ("starting", "running"), "lost", "the engine cannot say how it ended; no retry is left"),
-    Transition("I", "retry", ("starting", "running"), "waiting", "the attempt is lost, a retry is left and fits"),
-    Transition("J", "cancel", ("waiting",), "cancelled", "the user cancels before it started"),
-    Transition("K", "stop", ("starting", "running"), "cancelled", "the user cancelled, and the engine has ended it"),
-    Transition("L", "miss", ("waiting",), "missed", "the deadline has passed and it had not started"),
+    Transition("E", "finish", ("starting", "running"), "done", "the engine reports exit status 0"),
+    Transition("F", "fail", ("starting", "running"), "failed", "the engine reports another exit status, or refuses it"),
+    Transition("G", "lose", ("starting", "running"), "lost", "the engine cannot say how it ended; no retry is left"),
+    Transition("H", "retry", ("starting", "running"), "waiting", "the attempt is lost, a retry is left and fits"),
+    Transition("I", "cancel", ("waiting",), "cancelled", "the user cancels before it started"),
+    Transition("J", "stop", ("starting", "running"), "cancelled", "the user cancelled, and the engine has ended it"),
+    Transition("K", "miss", ("waiting",), "missed", "the deadline has passed and it had not started"),
 )
 
 BY_NAME: dict[str, Transition] = {transition.name: transition for transition in TRANSITIONS}

@@ -135,7 +135,7 @@ def test_a_whole_life_leaves_its_trace(store: Store) -> None:
         exit_status=0,
         why="exit 0",
     )
-    assert [e.letter for e in store.jobs.events(record.job_id)] == ["A", "C", "D", "F"]
+    assert [e.letter for e in store.jobs.events(record.job_id)] == ["A", "C", "D", "E"]
     assert store.jobs.in_flight() == ()
 
 

@@ -1,0 +1,40 @@
+"""Names of engines -> engines: the built-in one, and those that other packages bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowtide_core.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lowtide_core.ports import Engine
+
+GROUP = "lowtide.engines"
+PLANNED = ("slurm", "ray", "kubernetes", "aws", "gcp", "azure")
+"""Named in the design; they are not in this version."""
+
+
+def build_engine(name: str, root: Path) -> Engine:
+    """The engine of that name; ``root`` is the folder in which it may keep what it needs.
+
+    Raises:
+        InputError: No engine has that name, or none in this version.
+    """
+    if name == "local":
+        from lowtide_providers.engines.local import LocalEngine
+
+        return LocalEngine(root)
+    from importlib.metadata import entry_points
+
+    points = entry_points(group=GROUP)
+    if name in points.names:
+        engine: Engine = points[name].load()(root)
+        return engine
+    known = ["local", *points.names]
+    if name in PLANNED:
+        raise InputError(
+            f"The engine {name!r} is not in this version.", hint=f"There is {', '.join(known)}.", engine=name
+        )
+    raise InputError(f"{name!r} is not an engine.", hint=nearest(name, known) or f"There is {', '.join(known)}.")

@@ -1,0 +1,93 @@
+"""A job as a line of a table and as JSON, for the verbs that show jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lowtide.jobs.states import FINAL, SHOWN
+from lowtide.reports import figures
+from lowtide_core.places import LOCAL
+from lowtide_core.spans import iso_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
+
+_WHY = 44
+
+
+def job_row(record: JobRecord, store: Store, now_utc: datetime) -> tuple[str, ...]:
+    """Job, state, when, where, quote, so far, why."""
+    settlement = store.settlements.latest(record.job_id)
+    realised = settlement["realised"]["emissions_g"] if settlement else None
+    segment = record.plan.segments[0]
+    return (
+        record.job_id,
+        SHOWN[record.state],
+        _when(record, now_utc),
+        segment.zone if segment.region == LOCAL else segment.region,
+        figures.grams(record.plan.emissions_g),
+        figures.grams(realised),
+        record.why if len(record.why) <= _WHY else record.why[: _WHY - 1] + "…",
+    )
+
+
+def _when(record: JobRecord, now_utc: datetime) -> str:
+    if record.state == "waiting":
+        away_s = (record.plan.start_utc - now_utc).total_seconds()
+        return "starts now" if away_s <= 0 else f"starts in {figures.duration(away_s)}"
+    attempt = record.attempt
+    if record.state in FINAL and attempt is not None and attempt.started_utc is not None and attempt.ended_utc is not None:
+        took_s = (attempt.ended_utc - attempt.started_utc).total_seconds()
+        return f"{attempt.started_utc.astimezone():%H:%M}, {figures.duration(took_s)}"
+    if attempt is not None and attempt.started_utc is not None:
+        return f"since {attempt.started_utc.astimezone():%H:%M}"
+    return f"{record.changed_utc.astimezone():%H:%M}"
+
+
+def job_json(record: JobRecord, store: Store) -> dict[str, Any]:
+    """Everything about a job but its events."""
+    plan, spec = record.plan, record.spec
+    return {
+        "job_id": record.job_id,
+        "key": record.key,
+        "name": spec.name,
+        "state": record.state,
+        "why": record.why,
+        "command": list(spec.argv),
+        "engine": spec.engine,
+        "submitted_utc": iso_utc(record.submitted_utc),
+        "earliest_utc": iso_utc(spec.earliest_utc),
+        "deadline_utc": iso_utc(spec.deadline_utc),
+        "duration_s": spec.duration_s,
+        "power_w": spec.power_w,
+        "power_basis": spec.power_basis,
+        "planned": {
+            "number": record.plan_number,
+            "made_utc": iso_utc(record.plan_made_utc),
+            "start_utc": iso_utc(plan.start_utc),
+            "end_utc": iso_utc(plan.end_utc),
+            "region": plan.segments[0].region,
+            "zone": plan.segments[0].zone,
+            "energy_kwh": plan.energy_kwh,
+            "emissions_g": plan.emissions_g,
+            "saved_pct": plan.saved_pct,
+            "source": plan.forecast.source,
+            "vintages": dict(record.vintages),
+        },
+        "attempts": [
+            {
+                "number": attempt.number,
+                "key": attempt.key,
+                "ref": attempt.ref,
+                "started_utc": iso_utc(attempt.started_utc) if attempt.started_utc else None,
+                "ended_utc": iso_utc(attempt.ended_utc) if attempt.ended_utc else None,
+                "exit_status": attempt.exit_status,
+                "why": attempt.why,
+            }
+            for attempt in record.attempts
+        ],
+        "settlement": store.settlements.latest(record.job_id),
+    }

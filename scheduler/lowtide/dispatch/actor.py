@@ -1,0 +1,53 @@
+"""Who acts, on what, and with which engines: what every function of this room is given."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowtide_core.launches import AttemptKey, Launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lowtide.store.jobs import JobRecord, JobStore
+    from lowtide_core.ports import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One process that dispatches.
+
+    Attributes:
+        jobs: Where the truth about jobs is kept.
+        engine: Engine of that name.
+        who: In events: ``serve``, ``tick``, ``submit``.
+        owner: Token of this process; a job that it has claimed carries it.
+        spool: Folder of the sampler's journals.
+        exit_in_journal: Exit status that the sampler wrote down for an attempt; None where it wrote none.
+    """
+
+    jobs: JobStore
+    engine: Callable[[str], Engine]
+    who: str
+    owner: str
+    spool: Path
+    exit_in_journal: Callable[[AttemptKey], int | None]
+
+
+def attempt_key(record: JobRecord) -> AttemptKey:
+    """Key of the job's next attempt; also the id of its run in the sampler's journal."""
+    return AttemptKey(f"{record.job_id}.{len(record.attempts) + 1}")
+
+
+def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
+    """The user's command under the sampler; the sampler's exit status is the command's own."""
+    sampler = (sys.executable, "-m", "lowtide_sampler", "run", "--quiet", "--run-id", key)
+    return Launch(
+        job_id=record.job_id,
+        argv=(*sampler, "--journal", str(spool), "--plan", record.job_id, "--", *record.spec.argv),
+        working_dir=record.spec.working_dir,
+        environment={**record.spec.environment, "LOWTIDE_JOB_ID": record.job_id},
+    )

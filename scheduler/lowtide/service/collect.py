@@ -1,0 +1,50 @@
+"""Brings what the sampler wrote on the node into the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from lowtide.store import Store
+    from lowtide_core.launches import AttemptKey
+
+MEASURED = ("done", "failed", "cancelled", "lost")
+"""States of jobs that have ended and may have used energy."""
+
+
+def journal_result(spool: Path, run_id: str) -> dict[str, Any] | None:
+    """What the sampler's journal of a run says; None where there is none, or nothing readable in it."""
+    from lowtide_sampler.journal import read_journal, replay
+
+    path = spool / f"{run_id}.jsonl"
+    if not path.exists():
+        return None
+    records = read_journal(str(path))
+    return replay(records) if records else None
+
+
+def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
+    """The exit status that the sampler wrote down; None where it could not."""
+    result = journal_result(spool, key)
+    status = None if result is None else result.get("exit_status")
+    return None if status is None else int(status)
+
+
+def collect_readings(store: Store, spool: Path, now_utc: datetime, only: Sequence[str] = ()) -> tuple[str, ...]:
+    """Keeps the result of every ended attempt that has a journal and is not in the store yet."""
+    settled = store.settlements.states()
+    kept = []
+    for record in store.jobs.find(states=MEASURED):
+        if (only and record.job_id not in only) or settled.get(record.job_id) == "settled":
+            continue
+        known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
+        for attempt in record.attempts:
+            result = None if attempt.key in known else journal_result(spool, attempt.key)
+            if result is not None:
+                store.readings.add(attempt.key, record.job_id, attempt.number, result, now_utc)
+                kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
+    return tuple(kept)

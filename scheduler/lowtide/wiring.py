@@ -13,8 +13,10 @@ from lowtide.settings import Paths, Settings, load_settings, paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowtide.dispatch.actor import Actor
+    from lowtide.service.ticks import TickContext
     from lowtide.store import Store
-    from lowtide_core.ports import Engine
+    from lowtide_core.ports import Engine, SignalSource
     from lowtide_providers.signals.chain import Chain
     from lowtide_providers.signals.registry import SignalSettings
 
@@ -36,7 +38,7 @@ class Wiring:
     def now_utc(self) -> datetime:
         return datetime.now(UTC)
 
-    def signal_settings(self, as_of_utc: datetime | None = None) -> SignalSettings:
+    def signal_settings(self, as_of_utc: datetime | None = None, *, tries: int = 4) -> SignalSettings:
         """What sources need, from settings and environment."""
         from lowtide_providers.signals.registry import SignalSettings, token_in
 
@@ -44,16 +46,20 @@ class Wiring:
             electricitymaps_token=self.settings.electricitymaps_token or token_in(self.environ)[0],
             offline=self.settings.offline,
             timeout_s=self.settings.http_timeout_s,
+            retries=tries - 1,
             as_of_utc=as_of_utc,
         )
 
-    def chain(self, signal: str = "", *, embedded: bool = False, as_of_utc: datetime | None = None) -> Chain:
+    def chain(
+        self, signal: str = "", *, embedded: bool = False, as_of_utc: datetime | None = None, tries: int = 4
+    ) -> Chain:
         """The sources to try.
 
         Args:
             signal: One source or file that the user demands; nothing else is tried then.
             embedded: Only what needs no network.
             as_of_utc: The time of planning, for files of forecasts; None is now.
+            tries: How often the network is asked before the next link.
         Raises:
             InputError: A name is not a source.
         """
@@ -61,13 +67,55 @@ class Wiring:
         from lowtide_providers.signals.registry import DEFAULT_CHAIN, EMBEDDED, build_source
 
         names = (signal,) if signal else EMBEDDED if embedded else self.settings.signals or DEFAULT_CHAIN
-        return Chain(tuple(build_source(name, self.signal_settings(as_of_utc)) for name in names))
+        return Chain(tuple(build_source(name, self.signal_settings(as_of_utc, tries=tries)) for name in names))
 
     def store(self) -> Store:
         """The job store, opened; close it, or use it as a context."""
         from lowtide.store import open_store
 
         return open_store(self.settings.database or self.paths.database)
+
+    def sources(self) -> tuple[SignalSource, ...]:
+        """Every source that could have actuals."""
+        from lowtide_providers.signals.registry import DEFAULT_CHAIN, build_source
+
+        names = self.settings.signals or DEFAULT_CHAIN
+        return tuple(build_source(name, self.signal_settings()) for name in names)
+
+    def actor(self, store: Store, who: str) -> Actor:
+        """This process as one that dispatches."""
+        from lowtide.dispatch.actor import Actor
+        from lowtide.service.collect import exit_in_journal
+        from lowtide.service.owner import owner_token
+
+        spool = self.paths.spool
+        return Actor(
+            jobs=store.jobs,
+            engine=self.engine,
+            who=who,
+            owner=owner_token(),
+            spool=spool,
+            exit_in_journal=lambda key: exit_in_journal(spool, key),
+        )
+
+    def tick_context(self, store: Store, who: str) -> TickContext:
+        """All that a round of ``serve``, ``tick`` or ``submit --wait`` works with."""
+        from lowtide.service.collect import collect_readings
+        from lowtide.service.replanning import replanner
+        from lowtide.service.settling import fetch_actuals, settle_open
+        from lowtide.service.ticks import TickContext
+        from lowtide_providers.signals.climatology import ClimatologySource
+
+        pue_at_home = self.settings.home_pue
+        return TickContext(
+            actor=self.actor(store, who),
+            make_plan=replanner(store, self.chain, self.settings),
+            fetch=lambda now_utc, only: fetch_actuals(store, self.sources, now_utc, only),
+            collect=lambda now_utc, only: collect_readings(store, self.paths.spool, now_utc, only),
+            settle=lambda now_utc, only: settle_open(
+                store, ClimatologySource(), now_utc, only, pue_at_home=pue_at_home
+            ),
+        )
 
     def engine(self, name: str) -> Engine:
         """The engine of that name."""

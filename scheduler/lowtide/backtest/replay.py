@@ -90,7 +90,8 @@ def replay_once(actual: FloatArray, forecast: FloatArray, *, job_steps: int, sla
 
 def _window_means(values: FloatArray, steps: int) -> FloatArray:
     """Mean of every run of ``steps`` neighbours; (T - steps + 1,). NaN spreads over every window that it touches."""
-    return np.lib.stride_tricks.sliding_window_view(values, steps).mean(axis=1)
+    means: FloatArray = np.lib.stride_tricks.sliding_window_view(values, steps).mean(axis=1)
+    return means
 
 
 def _starts(means: FloatArray, slack_steps: int) -> FloatArray:

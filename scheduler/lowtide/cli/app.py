@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went; nothing more to say
         return 0
-    except Exception as error:  # noqa: BLE001  the last door: a bug is told in one line, its traceback on request
+    except Exception as error:
         if os.environ.get("LOWTIDE_DEBUG"):
             raise
         complain(

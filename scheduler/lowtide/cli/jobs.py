@@ -15,7 +15,6 @@ from lowtide.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowtide.store.jobs import JobRecord
 
 _HEADS = ("job", "state", "when", "where", "quote", "so far", "why")
 

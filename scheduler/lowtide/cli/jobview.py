@@ -39,7 +39,12 @@ def _when(record: JobRecord, now_utc: datetime) -> str:
         away_s = (record.plan.start_utc - now_utc).total_seconds()
         return "starts now" if away_s <= 0 else f"starts in {figures.duration(away_s)}"
     attempt = record.attempt
-    if record.state in FINAL and attempt is not None and attempt.started_utc is not None and attempt.ended_utc is not None:
+    if (
+        record.state in FINAL
+        and attempt is not None
+        and attempt.started_utc is not None
+        and attempt.ended_utc is not None
+    ):
         took_s = (attempt.ended_utc - attempt.started_utc).total_seconds()
         return f"{attempt.started_utc.astimezone():%H:%M}, {figures.duration(took_s)}"
     if attempt is not None and attempt.started_utc is not None:

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from lowtide.jobs.states import JobState
     from lowtide.store import Store
     from lowtide_core.launches import AttemptKey
 
-MEASURED = ("done", "failed", "cancelled", "lost")
+MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
 """States of jobs that have ended and may have used energy."""
 
 

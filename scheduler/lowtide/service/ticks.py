@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord, NewPlan
 
 
-
 @dataclass(frozen=True, slots=True)
 class TickContext:
     """What a tick works with.

@@ -1,0 +1,58 @@
+"""``lowtide show``: one job, whole."""
+
+from __future__ import annotations
+
+import click
+
+from lowtide.cli.app import VERBS
+from lowtide.cli.jobview import job_json
+from lowtide.cli.options import json_option
+from lowtide.jobs.states import SHOWN
+from lowtide.reports import figures
+from lowtide.wiring import Wiring
+from lowtide_core.spans import iso_utc
+
+
+@click.command(help=VERBS["show"])
+@click.argument("job")
+@json_option()
+def command(job: str, as_json: bool) -> None:
+    wiring = Wiring()
+    with wiring.store() as store:
+        record = store.jobs.get(job)
+        events = store.jobs.events(record.job_id)
+        found = job_json(record, store)
+    if as_json:
+        import json
+
+        found["events"] = [
+            {
+                "at_utc": iso_utc(event.at_utc),
+                "move": event.letter,
+                "from_state": event.from_state or None,
+                "to_state": event.to_state,
+                "who": event.who,
+                "why": event.why,
+            }
+            for event in events
+        ]
+        click.echo(json.dumps(found, indent=2))
+        return
+    plan, spec, now_utc = record.plan, record.spec, wiring.now_utc()
+    rows = [
+        ("job", f"{record.job_id}{f' ({spec.name})' if spec.name else ''}, {SHOWN[record.state]}: {record.why}"),
+        ("command", " ".join(spec.argv)),
+        ("where", f"{plan.segments[0].region} ({plan.segments[0].zone}), engine {spec.engine}, in {spec.working_dir}"),
+        ("planned", f"{figures.clock(plan.start_utc)} to {figures.clock(plan.end_utc)}, plan {record.plan_number}"),
+        ("deadline", figures.local_time(spec.deadline_utc, now_utc)),
+        ("quote", f"{figures.grams(plan.emissions_g)} for {figures.kwh(plan.energy_kwh)} · {plan.forecast.source}"),
+    ]
+    for attempt in record.attempts:
+        ended = "" if attempt.exit_status is None else f", exit status {attempt.exit_status}"
+        began = "not seen to start" if attempt.started_utc is None else figures.clock(attempt.started_utc)
+        rows.append((f"attempt {attempt.number}", f"{began}{ended}"))
+    for name, text in rows:
+        click.echo(f"{name:<11}{text}")
+    click.echo("events")
+    for event in events:
+        click.echo(f"  {event.at_utc.astimezone():%d %b %H:%M:%S}  {event.to_state:<10}{event.why}  ({event.who})")

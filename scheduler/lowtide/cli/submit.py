@@ -1,0 +1,129 @@
+"""``lowtide submit``: plan it, keep it, and say who will run it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from lowtide.asking import Asked, plan_request
+from lowtide.assembly.quote import quote
+from lowtide.cli.app import VERBS
+from lowtide.cli.home import with_home
+from lowtide.cli.options import asked_options, json_option, signal_option
+from lowtide.jobs.states import FINAL
+from lowtide.reports import figures
+from lowtide.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
+
+_POLL_S = 1.0
+
+
+@click.command(help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
+@asked_options
+@signal_option()
+@click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
+@click.option("--retries", default=0, show_default=True, metavar="N", help="Run again if an attempt is lost.")
+@click.option("--name", default="", metavar="TEXT", help="A name for tables and reports.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="For the job; kept, so no secrets.")
+@click.option("--working-dir", default="", metavar="DIR", help="Where it runs. Default: here.")
+@click.option("--key", default="", metavar="TEXT", help="The same key again is the same job.")
+@click.option("--wait", is_flag=True, help="Run it from here, and end as it ends (0, or 1 if it failed).")
+@json_option("Print the job as JSON, and nothing else.")
+@click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND...")
+def command(
+    argv: Sequence[str],
+    signal: str,
+    engine: str,
+    retries: int,
+    name: str,
+    environment: Sequence[str],
+    working_dir: str,
+    key: str,
+    wait: bool,
+    as_json: bool,
+    **typed: object,
+) -> int:
+    from lowtide.service.submitting import Order, parse_environment, submit
+
+    wiring = Wiring()
+    now_utc = wiring.now_utc()
+    asked = Asked(**typed)  # type: ignore[arg-type]
+    settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
+    wiring.engine(engine)
+    found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
+    order = Order(
+        argv=tuple(argv),
+        working_dir=os.path.abspath(working_dir or os.curdir),  # noqa: PTH100  a text, as the engine will get it
+        environment=parse_environment(environment),
+        engine=engine,
+        retries=retries,
+        name=name,
+        signal=os.path.abspath(signal) if os.path.exists(signal) else signal,  # noqa: PTH100, PTH110
+        key=key,
+    )
+    with wiring.store() as store:
+        record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="submit")
+        if not as_json:
+            click.echo(_accepted(record, store, now_utc, waits_here=wait))
+        if wait:
+            record = wait_for(wiring, store, record, tell=lambda line: click.echo(line, err=True))
+        if as_json:
+            import json
+
+            from lowtide.cli.jobview import job_json
+
+            click.echo(json.dumps(job_json(record, store), indent=2))
+        elif wait:
+            click.echo(f"job {record.job_id} {record.state}: {record.why}")
+    return 0 if not wait or record.state == "done" else 1
+
+
+def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
+    plan = record.plan
+    band = ""
+    if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
+        band = f" ({figures.band(plan.emissions_low_g, plan.emissions_high_g)})"
+    saves = "" if plan.saved_pct is None else f", saves {plan.saved_pct:.0f} %"
+    when = figures.local_time(plan.start_utc, now_utc)
+    starts = "starts" if when.startswith("at once") else "waits for"
+    first = f"job {record.job_id} {starts} {when} · quote {figures.grams(plan.emissions_g)}{band}{saves}"
+    return f"{first}\n{'it runs from here' if waits_here else who_runs(store, now_utc)}"
+
+
+def who_runs(store: Store, now_utc: datetime) -> str:
+    """Whether anybody will start the job: never left unsaid."""
+    alive = store.services.alive(now_utc)
+    if any(service.kind == "serve" for service in alive):
+        return "lowtide serve is running, it will start it"
+    if alive:
+        ago_s = (now_utc - alive[0].beat_utc).total_seconds()
+        return f"lowtide tick ran {figures.duration(ago_s)} ago, the next one that is due will start it"
+    return "nobody will start it yet: run lowtide serve, or lowtide tick from cron every few minutes"
+
+
+def wait_for(wiring: Wiring, store: Store, record: JobRecord, *, tell: Callable[[str], None]) -> JobRecord:
+    """Does for this one job what ``serve`` does for all, until it has ended and is settled as far as can be."""
+    from lowtide.service.ticks import run_tick
+
+    context = wiring.tick_context(store, "submit --wait")
+    told = ""
+    while record.state not in FINAL:
+        run_tick(context, wiring.now_utc(), only=(record.job_id,))
+        record = store.jobs.get(record.job_id)
+        if record.state not in FINAL:
+            if record.why != told:
+                tell(f"job {record.job_id} {record.state}: {record.why}")
+                told = record.why
+            away_s = (record.plan.start_utc - wiring.now_utc()).total_seconds() if record.state == "waiting" else 0.0
+            time.sleep(min(30 * _POLL_S, max(_POLL_S, away_s)))
+    run_tick(context, wiring.now_utc(), only=(record.job_id,))
+    return store.jobs.get(record.job_id)

@@ -1,0 +1,50 @@
+"""Makes a waiting job's next plan from what is known now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from lowtide.assembly.quote import quote
+from lowtide.assembly.request import PlanRequest
+from lowtide.store.jobs import NewPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from lowtide.jobs.spec import JobSpec
+    from lowtide.settings import Settings
+    from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
+    from lowtide_providers.signals.chain import Chain
+
+
+class ChainFor(Protocol):
+    """Makes the chain of sources for a job."""
+
+    def __call__(self, signal: str = "", *, as_of_utc: datetime | None = None) -> Chain: ...
+
+
+def replanner(store: Store, chain: ChainFor, settings: Settings) -> Callable[[JobRecord, datetime], NewPlan]:
+    """A function that plans a job anew and archives what the plan rests on."""
+
+    def make_plan(record: JobRecord, now_utc: datetime) -> NewPlan:
+        request = request_of(record.spec, settings, max(record.spec.earliest_utc, now_utc))
+        found = quote(request, chain(record.spec.signal, as_of_utc=now_utc))
+        return NewPlan(found.plan, store.signals.add_all(found.gathered.series))
+
+    return make_plan
+
+
+def request_of(spec: JobSpec, settings: Settings, earliest_utc: datetime) -> PlanRequest:
+    """The planning question of a job that was submitted before; its power stays as it was quoted."""
+    return PlanRequest(
+        duration_s=spec.duration_s,
+        earliest_utc=earliest_utc,
+        deadline_utc=spec.deadline_utc,
+        places=spec.places,
+        home=spec.home,
+        home_gpus=settings.home_gpus,
+        power_w=spec.power_w,
+        local_pue=settings.home_pue,
+    )

@@ -1,0 +1,122 @@
+"""From a planning question and a command to a job in the store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowtide.jobs.spec import JobSpec
+from lowtide.store.jobs import NewPlan
+from lowtide_core.errors import InputError
+from lowtide_core.places import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lowtide.assembly.quote import Quote
+    from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
+
+_KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "CONDA_PREFIX")
+"""Of the submitter's environment: what finds programs. Anything else may be a secret and is given with ``--env``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run, beside the question of when and where.
+
+    Attributes:
+        environment: Variables given explicitly; they are kept in the store, so no secret belongs there.
+        key: The submitter's own name for this very submission: the same key again is the same job.
+    """
+
+    argv: tuple[str, ...]
+    working_dir: str
+    environment: Mapping[str, str]
+    engine: str = "local"
+    retries: int = 0
+    name: str = ""
+    signal: str = ""
+    key: str = ""
+
+
+def submit(
+    store: Store, found: Quote, order: Order, *, environ: Mapping[str, str], now_utc: datetime, who: str
+) -> JobRecord:
+    """Archives what the plan rests on, then keeps the job with its plan.
+
+    Raises:
+        InputError: The command cannot be found, or its engine does not run where the plan says.
+    """
+    request, plan = found.request, found.plan
+    if order.engine == "local" and any(place.region != LOCAL for place in request.places):
+        raise InputError(
+            f"The engine 'local' runs jobs on this machine, not in {request.places[0].region}.",
+            hint="Give --zone, or leave the place out to run at home.",
+        )
+    if request.pausable:
+        raise InputError("A pausable job can be planned, but not yet submitted.", hint="Leave --pausable out.")
+    require_command(order.argv, order.working_dir, environ)
+    spec = JobSpec(
+        argv=order.argv,
+        working_dir=order.working_dir,
+        duration_s=request.duration_s,
+        earliest_utc=request.earliest_utc,
+        deadline_utc=request.deadline_utc,
+        places=request.places,
+        home=request.home,
+        power_w=found.power_w,
+        power_basis=found.power_basis,
+        gpu=request.gpu,
+        gpu_count=request.gpu_count if request.gpu else 0,
+        engine=order.engine,
+        signal=order.signal,
+        retries=order.retries,
+        name=order.name,
+        environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
+    )
+    vintages = store.signals.add_all(found.gathered.series)
+    why = f"quoted {plan.emissions_g:.3g} g"
+    key = order.key or uuid.uuid4().hex
+    return store.jobs.get(store.jobs.add(spec, NewPlan(plan, vintages), key, now_utc, who, why))
+
+
+def require_command(argv: Sequence[str], working_dir: str, environ: Mapping[str, str]) -> None:
+    """Refuses now what would fail at night.
+
+    Raises:
+        InputError: No command, no such folder, or no such program.
+    """
+    if not argv:
+        raise InputError(
+            "The job has no command.", hint="Write it after --, as in: lowtide submit ... -- python train.py"
+        )
+    if not os.path.isdir(working_dir):  # noqa: PTH112  a text, as it will be given to the engine
+        raise InputError(f"There is no folder {working_dir}.", hint="Check --working-dir.")
+    program = argv[0]
+    path = os.path.join(working_dir, program) if os.sep in program else program  # noqa: PTH118
+    if shutil.which(path, path=environ.get("PATH")) is None:
+        raise InputError(
+            f"There is no program {program!r} to run.",
+            hint="Check its name; a script of your own needs its path (./train.sh) and the right to be executed.",
+            command=program,
+        )
+
+
+def parse_environment(given: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` pairs.
+
+    Raises:
+        InputError: One has no ``=``.
+    """
+    pairs = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise InputError(f"{item.partition('=')[0]!r} is not NAME=VALUE.", hint="Write --env SEED=7.")
+        pairs[name] = value
+    return pairs

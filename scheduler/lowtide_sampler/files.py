@@ -1,0 +1,38 @@
+"""Files that other programs wait for: they appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def write_json(path: str, content: dict[str, Any]) -> None:
+    """Writes a JSON file atomically.
+
+    Raises:
+        OSError: It cannot be written; an older file of that name is left as it was.
+    """
+    text = json.dumps(content, indent=2) + "\n"
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or /dev/stderr cannot be put in place of
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError:
+        _remove(beside)
+        raise
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

@@ -1,0 +1,215 @@
+"""Cumulative readings -> energy per source in 5-minute buckets of UTC, with what is certain about it.
+
+A ``Ledger`` is fed the records of a journal one by one, while they are written or long after: the figures come out of
+the records in both cases. Time is the monotonic clock's; the wall clock only chooses the bucket of an interval.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lowtide_sampler.meters import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+BUCKET_S = 300
+_GRANULARITY_S = 0.25
+"""Counters move in steps; two reads close together may see a step that took this long to grow."""
+_IDLE_LOAD_SHARE = 0.05
+_IDLE_INTERVAL_S = 0.9
+_JUMP_S = 1.0
+
+MEASURED, WRAPPED, AMBIGUOUS, GAP = "measured", "wrapped", "ambiguous", "gap"
+
+
+class Interval(NamedTuple):
+    """What two readings of one counter say: ``low_j <= truth <= high_j``; a gap has no energy of its own yet."""
+
+    kind: str
+    energy_j: float
+    low_j: float
+    high_j: float
+
+
+def classify(before_uj: int, after_uj: int, dt_s: float, source: Source, mean_power_w: float | None) -> Interval:
+    """The energy between two readings of one source.
+
+    Args:
+        before_uj, after_uj: Cumulative readings; µJ.
+        dt_s: Monotonic time between them; s, > 0.
+        source: Whose range and highest power bound what is possible.
+        mean_power_w: The source's measured mean so far, which chooses among several possible numbers of wraps; None:
+            nothing is measured yet and the middle of the possible is taken.
+    """
+    highest_j = source.pmax_w * (dt_s + _GRANULARITY_S)
+    delta_j = 1e-6 * (after_uj - before_uj)
+    if source.range_uj is None:
+        possible_j = [delta_j] if 0 <= delta_j <= highest_j else []
+        first_wraps = 0
+    else:
+        range_j = 1e-6 * source.range_uj
+        first_wraps = 0 if delta_j >= 0 else 1
+        count = int((highest_j - delta_j) // range_j) + 1 - first_wraps
+        possible_j = [delta_j + (first_wraps + k) * range_j for k in range(count)]
+    if not possible_j:
+        return Interval(GAP, 0.0, 0.0, source.pmax_w * dt_s)
+    if len(possible_j) == 1:
+        return Interval(WRAPPED if first_wraps else MEASURED, possible_j[0], possible_j[0], possible_j[0])
+    expected_j = (possible_j[0] + possible_j[-1]) / 2 if mean_power_w is None else mean_power_w * dt_s
+    nearest_j = min(possible_j, key=lambda energy_j: abs(energy_j - expected_j))
+    return Interval(AMBIGUOUS, nearest_j, possible_j[0], possible_j[-1])
+
+
+class Cell:
+    """One source in one bucket: energy and its bounds, and the time it was covered for, and not."""
+
+    __slots__ = ("covered_s", "energy_j", "gap_s", "high_j", "low_j")
+
+    def __init__(self) -> None:
+        self.energy_j = self.low_j = self.high_j = self.covered_s = self.gap_s = 0.0
+
+
+class Usage:
+    """The CPU seconds of one bucket: the job's and the whole node's, and how much of the run lies in it."""
+
+    __slots__ = ("busy_cpu_s", "job_cpu_s", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = self.job_cpu_s = self.busy_cpu_s = 0.0
+
+
+class Track:
+    """What the ledger keeps of one source."""
+
+    __slots__ = (
+        "cells",
+        "counts",
+        "failed_since",
+        "idle_w",
+        "last_t_s",
+        "last_uj",
+        "measured_j",
+        "measured_s",
+        "source",
+    )
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.cells: dict[int, Cell] = {}
+        self.counts = {MEASURED: 0, WRAPPED: 0, AMBIGUOUS: 0, GAP: 0}
+        self.last_t_s = 0.0
+        self.last_uj: int | None = None
+        self.failed_since = False
+        self.idle_w: float | None = source.idle_w
+        self.measured_j = self.measured_s = 0.0
+
+    @property
+    def mean_power_w(self) -> float | None:
+        return self.measured_j / self.measured_s if self.measured_s > 0 else None
+
+    def put(self, interval: Interval, utc_s: float, dt_s: float) -> None:
+        """Adds an interval that ended at ``utc_s``, split over its buckets by time."""
+        self.counts[interval.kind] += 1
+        if interval.kind in (MEASURED, WRAPPED):
+            self.measured_j += interval.energy_j
+            self.measured_s += dt_s
+        for bucket, part in split(utc_s, dt_s):
+            cell = self.cells.setdefault(bucket, Cell())
+            cell.energy_j += interval.energy_j * part
+            cell.low_j += interval.low_j * part
+            cell.high_j += interval.high_j * part
+            if interval.kind == GAP:
+                cell.gap_s += dt_s * part
+            else:
+                cell.covered_s += dt_s * part
+
+
+class Ledger:
+    """Sums a journal's records: energy per source and bucket, CPU seconds per bucket."""
+
+    def __init__(self, header: dict[str, Any]) -> None:
+        sources = [Source.from_record(record) for record in header["sources"]]
+        self.meters = [Track(source) for source in sources if source.kind != "model"]
+        self.models = [Track(source) for source in sources if source.kind == "model"]
+        self.usage: dict[int, Usage] = {}
+        self.threads = int(header["threads"])
+        self.t_s = 0.0
+        self.utc_s = float(header["start_utc_s"])
+        self.job_cpu_s = 0.0
+        self.clock_jumps = 0
+        self.suspends = 0
+        self._busy_cpu_s: float | None = None
+        self._boot_s = 0.0
+
+    def add(self, tick: dict[str, Any]) -> None:
+        """One record: ``t`` s since the start, ``utc``, ``boot`` (s asleep), ``job`` and ``busy`` (CPU s), ``uj``."""
+        dt_s = float(tick["t"]) - self.t_s
+        if dt_s < 0:
+            return
+        utc_s, busy_cpu_s = float(tick["utc"]), float(tick["busy"])
+        slept_s = float(tick["boot"]) - self._boot_s
+        self.suspends += slept_s > _JUMP_S
+        self.clock_jumps += abs(utc_s - self.utc_s - dt_s - slept_s) > _JUMP_S
+        busy_s = 0.0 if self._busy_cpu_s is None else max(busy_cpu_s - self._busy_cpu_s, 0.0)
+        job_s = max(float(tick["job"]) - self.job_cpu_s, 0.0)
+        self.t_s, self.utc_s, self._boot_s = float(tick["t"]), utc_s, float(tick["boot"])
+        self._busy_cpu_s = busy_cpu_s
+        self.job_cpu_s += job_s
+        self._add_usage(dt_s, job_s, busy_s)
+        load_share = busy_s / (self.threads * dt_s) if dt_s > 0 else 1.0
+        for track, reading_uj in zip(self.meters, tick["uj"]):  # noqa: B905  Python 3.9 has no strict
+            self._add_reading(track, reading_uj, load_share)
+
+    def close(self) -> None:
+        """Ends the run at the last record: a source that did not come back has a gap up to there."""
+        for track in self.meters:
+            dt_s = self.t_s - track.last_t_s
+            if dt_s > 0:
+                track.put(Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s), self.utc_s, dt_s)
+                track.last_t_s = self.t_s
+
+    def _add_usage(self, dt_s: float, job_s: float, busy_s: float) -> None:
+        for bucket, part in split(self.utc_s, dt_s):
+            usage = self.usage.setdefault(bucket, Usage())
+            usage.seconds += dt_s * part
+            usage.job_cpu_s += job_s * part
+            usage.busy_cpu_s += busy_s * part
+        for track in self.models:
+            source = track.source
+            energy_j = (source.idle_w or 0.0) * dt_s + source.active_j_per_cpu_s * busy_s
+            track.put(Interval(MEASURED, energy_j, energy_j, energy_j), self.utc_s, dt_s)
+
+    def _add_reading(self, track: Track, reading_uj: int | None, load_share: float) -> None:
+        if reading_uj is None:
+            track.failed_since = True
+            return
+        dt_s = self.t_s - track.last_t_s
+        if dt_s > 0:
+            interval = self._interval(track, reading_uj, dt_s)
+            track.put(interval, self.utc_s, dt_s)
+            is_quiet = load_share < _IDLE_LOAD_SHARE and dt_s >= _IDLE_INTERVAL_S and not track.failed_since
+            if is_quiet and interval.kind in (MEASURED, WRAPPED):
+                power_w = interval.energy_j / dt_s
+                track.idle_w = power_w if track.idle_w is None else min(track.idle_w, power_w)
+        track.last_t_s, track.last_uj, track.failed_since = self.t_s, reading_uj, False
+
+    @staticmethod
+    def _interval(track: Track, reading_uj: int, dt_s: float) -> Interval:
+        lost_a_part = track.source.kind == "power" and track.failed_since
+        if track.last_uj is None or lost_a_part:
+            return Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s)
+        return classify(track.last_uj, reading_uj, dt_s, track.source, track.mean_power_w)
+
+
+def split(utc_s: float, dt_s: float) -> Iterator[tuple[int, float]]:
+    """(start of the bucket, part of the time in it) of the ``dt_s`` that end at ``utc_s``; the parts add up to 1."""
+    start_s = utc_s - dt_s
+    bucket = int(start_s // BUCKET_S) * BUCKET_S
+    if dt_s <= 0 or utc_s <= bucket + BUCKET_S:
+        yield bucket, 1.0
+        return
+    while bucket < utc_s:
+        yield bucket, (min(utc_s, bucket + BUCKET_S) - max(start_s, bucket)) / dt_s
+        bucket += BUCKET_S

@@ -1,0 +1,225 @@
+"""The journal of a run: JSON lines that survive the death of whoever wrote them.
+
+The first line says what was measured and by whom (``lowtide-journal/1``), each further one holds the readings of one
+tick, the last one how the run ended. A result is computed from the records alone, so that a run that ended, one that
+was lost and one that is read again next year go through the same code.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from lowtide_sampler.integrate import Ledger
+from lowtide_sampler.machine import boot_id, process_start
+from lowtide_sampler.result import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+VERSION = "lowtide-journal/1"
+_SUFFIX = ".jsonl"
+_SYNC_EVERY_S = 30.0
+_KEPT_BYTES = 4 << 20
+
+
+class JournalError(Exception):
+    """A journal cannot be replayed: its first line is missing, or a newer version wrote it."""
+
+
+class JournalRecords(NamedTuple):
+    """What a journal says, as far as it can be read; ``damaged_lines`` were left aside."""
+
+    header: dict[str, Any] | None
+    ticks: list[dict[str, Any]]
+    end: dict[str, Any] | None
+    damaged_lines: int
+
+
+class Journal:
+    """Appends records to a run's file; what cannot be written is kept and tried again with the next record.
+
+    It never raises for a disk that is full, missing or read-only: ``trouble`` says what went wrong last.
+    """
+
+    def __init__(self, directory: str, run_id: str) -> None:
+        self.path = os.path.join(directory, run_id + _SUFFIX)
+        self.trouble = ""
+        self._fd = -1
+        self._unwritten = bytearray()
+        self._synced_s = time.monotonic()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every record so far is in the file."""
+        return not self._unwritten
+
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Writes the records, and what is left of earlier ones, with one ``write``."""
+        lines = b"".join(encode(record) for record in records)
+        if len(self._unwritten) + len(lines) <= _KEPT_BYTES:
+            self._unwritten += lines
+        try:
+            if self._fd < 0:
+                self._fd = self._open()
+            written = os.write(self._fd, self._unwritten)
+            del self._unwritten[:written]
+            if time.monotonic() - self._synced_s >= _SYNC_EVERY_S:
+                self._synced_s = time.monotonic()
+                os.fdatasync(self._fd)
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror}"
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> int:
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # never into another run's journal
+        fd = os.open(self.path, flags, 0o600)
+        try_lock(fd)
+        return fd
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One record as one line."""
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def try_lock(fd: int) -> bool:
+    """Whether nobody else holds the journal; a file system without locks answers yes."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def default_directory(environ: Mapping[str, str]) -> str:
+    """``$LOWTIDE_SPOOL``, else ``lowtide/spool`` in the person's state folder."""
+    if environ.get("LOWTIDE_SPOOL"):
+        return environ["LOWTIDE_SPOOL"]
+    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(state, "lowtide", "spool")
+
+
+def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
+    """The records of a journal, which may have been cut off or damaged at any byte.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        lines = file.read().split(b"\n")
+    header: dict[str, Any] | None = None
+    ticks: list[dict[str, Any]] = []
+    end: dict[str, Any] | None = None
+    damaged = 0
+    for line in filter(None, lines):
+        record = _decode(line)
+        if record is None:
+            damaged += 1
+        elif "journal" in record:
+            header = header or record
+        elif "end" in record:
+            end = record
+        else:
+            ticks.append(record)
+            end = None  # who was taken for lost and still writes was not lost
+    return JournalRecords(header, ticks, end, damaged)
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    is_known = isinstance(record, dict) and ("journal" in record or "end" in record or record.keys() >= _TICK_KEYS)
+    return record if is_known else None
+
+
+_TICK_KEYS = frozenset({"t", "utc", "boot", "job", "busy", "uj"})
+
+
+def replay(records: JournalRecords) -> dict[str, Any]:
+    """The result of a run, from its records; ``end`` is ``open`` where the journal has no last line.
+
+    Raises:
+        JournalError: The first line is missing, or is of another version.
+    """
+    header = records.header
+    if header is None:
+        raise JournalError("The journal has no first line: nothing says what its readings mean.")
+    if header["journal"] != VERSION:
+        raise JournalError(f"The journal is of version {header['journal']!r}; this program reads {VERSION!r}.")
+    ledger = Ledger(header)
+    for tick in records.ticks:
+        ledger.add(tick)
+    ledger.close()
+    return build(header, ledger, records.end)
+
+
+def is_alive(header: Mapping[str, Any]) -> bool:
+    """Whether the sampler that wrote this first line still runs: the same boot, process number and start."""
+    if header["boot_id"] != boot_id():
+        return False
+    start_ticks, state = process_start(int(header["pid"]))
+    return start_ticks == header["start_ticks"] and state not in ("", "Z", "X")
+
+
+def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None) -> list[dict[str, Any]]:
+    """Closes the journals whose sampler is gone; returns the results of those closed by this call.
+
+    A second call finds nothing to do. Journals of other hosts in a shared folder are left to them.
+
+    Args:
+        directory: The spool.
+        now_utc_s: The time, which bounds how long a lost job can have gone on unseen; default: the clock's.
+    """
+    now_s = time.time() if now_utc_s is None else now_utc_s
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
+    except OSError:
+        return []
+    closed = (_close_lost(os.path.join(directory, name), now_s) for name in names)
+    return [result for result in closed if result is not None]
+
+
+def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not try_lock(fd):
+            return None
+        records = read_journal(path)
+        header = records.header
+        if records.end is not None or header is None or header["journal"] != VERSION:
+            return None
+        if header["host"] != os.uname().nodename or is_alive(header):
+            return None
+        end = {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
+        size = os.fstat(fd).st_size
+        broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        os.write(fd, (b"\n" if broken else b"") + encode(end))
+        return replay(records._replace(end=end))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _tail_s(records: JournalRecords, now_utc_s: float) -> float:
+    """How long the job can have gone on after the last record and before the next would have been written."""
+    header = records.header or {}
+    last_utc_s = float(records.ticks[-1]["utc"] if records.ticks else header["start_utc_s"])
+    return max(min(float(header["interval_s"]), now_utc_s - last_utc_s), 0.0)

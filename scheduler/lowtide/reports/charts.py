@@ -1,212 +1,46 @@
-"""What a report draws, as plain geometry: a template turns it into SVG, and shows the same figures as a table."""
+"""Charts as SVG text, for the HTML report: every text in them is escaped, colours come from the page's style sheet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil, floor, isnan, log10
+from html import escape
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowtide.reports import figures
-from lowtide_core.spans import Span, parse_iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime, tzinfo
+    from collections.abc import Sequence
+    from datetime import tzinfo
 
-    from lowtide.reports.build import Row
     from lowtide_core.series import FloatArray, SignalSeries
+    from lowtide_core.spans import Span
 
 WIDTH, HEIGHT = 720.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 14.0, 52.0
-_MOST_TABLE_ROWS = 48
-_RUN_HEIGHT = 7.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 22.0, 58.0
+_RUN = 7.0
+_MINUTES_BETWEEN_LABELS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """A word at a point; ``anchor`` is SVG's ``start``, ``middle`` or ``end``."""
+class Curve:
+    """A series to draw; ``look`` is its class in the style sheet."""
 
-    x: float
-    y: float
-    text: str
-    anchor: str = "middle"
+    label: str
+    look: str
+    series: SignalSeries
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle; ``look`` is its class in the style sheet, ``says`` its figure in words."""
+    """A step of a waterfall, in its unit: a total stands on zero, any other on the step before."""
 
-    look: str
-    x: float
-    y: float
-    width: float
-    height: float
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stroke:
-    """A path of SVG's ``d`` syntax."""
-
-    look: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a look means."""
-
-    look: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One drawing, its axes, its key and the table beside it. Lengths are in the units of the drawing."""
-
-    title: str
-    x_title: str
-    y_title: str
-    strokes: tuple[Stroke, ...]
-    bars: tuple[Bar, ...]
-    labels: tuple[Label, ...]
-    grid_y: tuple[float, ...]
-    keys: tuple[Key, ...]
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    width: float = WIDTH
-    height: float = HEIGHT
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-
-
-def charts_of(row: Row, zone: tzinfo | None = None) -> tuple[Chart, ...]:
-    """The charts that the row's figures allow, in the order of thought."""
-    found = (intensity_chart(row, zone), difference_chart(row), component_chart(row))
-    return tuple(chart for chart in found if chart is not None)
-
-
-def intensity_chart(row: Row, zone: tzinfo | None = None) -> Chart | None:
-    """The forecast as it was planned on, with its band, the chosen and the real run, and what came."""
-    forecast, actual = row.curves.forecast, row.curves.actual
-    if forecast is None:
-        return None
-    span = _span(row, forecast)
-    known = [series for series in (forecast, actual) if series is not None]
-    tops = [_largest(series, span) for series in known]
-    scale_y = _Scale(0.0, _nice_above(max(tops)), HEIGHT - _BOTTOM, _TOP)
-    scale_x = _Scale(span.start_utc.timestamp(), span.end_utc.timestamp(), _LEFT, WIDTH - _RIGHT)
-    strokes = [Stroke("planned line", _steps_path(forecast, span, scale_x, scale_y))]
-    keys = [Key("planned line", f"expected ({forecast.source})")]
-    if forecast.low_g_per_kwh is not None and forecast.high_g_per_kwh is not None:
-        strokes.insert(0, Stroke("planned band", _band_path(forecast, span, scale_x, scale_y)))
-        keys.append(Key("planned band", "80 % band"))
-    if actual is not None:
-        strokes.append(Stroke("realised line", _steps_path(actual, span, scale_x, scale_y)))
-        keys.append(Key("realised line", f"came ({actual.source})"))
-    bars, run_keys = _runs(row, scale_x, zone)
-    return Chart(
-        title=_intensity_title(row),
-        x_title=f"time ({span.start_utc.astimezone(zone):%Z})",
-        y_title="g CO2eq per kWh",
-        strokes=tuple(strokes),
-        bars=bars,
-        labels=(*_y_labels(scale_y), *_time_labels(span, scale_x, zone)),
-        grid_y=tuple(scale_y.at(value) for value in _ticks(scale_y)),
-        keys=(*keys, *run_keys),
-        heads=("from", "expected", "low", "high", "came"),
-        rows=_intensity_rows(span, forecast, actual, zone),
-    )
-
-
-def difference_chart(row: Row) -> Chart | None:
-    """From the quote to what came, cause by cause."""
-    difference, realised = row.receipt["difference"], row.receipt["realised"]
-    if difference is None or realised is None:
-        return None
-    quote_g, came_g = row.receipt["planned"]["emissions_g"], realised["emissions_g"]
-    terms = [
-        ("energy", difference["energy_g"]),
-        ("timing", difference["timing_g"]),
-        ("place", difference["place_g"]),
-        ("forecast", difference["forecast_g"]),
-    ]
-    levels = [quote_g]
-    for _, term_g in terms:
-        levels.append(levels[-1] + (term_g or 0.0))
-    low = min(0.0, *levels)
-    scale = _Scale(low, _nice_above(max(*levels, came_g)), HEIGHT - _BOTTOM, _TOP)
-    names = ("quote", *(name for name, _ in terms), "receipt")
-    spans = [(0.0, quote_g), *zip(levels, levels[1:], strict=False), (0.0, came_g)]
-    looks = ["planned", *("more" if (term_g or 0.0) > 0 else "less" for _, term_g in terms), f"realised {_look(row)}"]
-    figures_g = [quote_g, *(term_g for _, term_g in terms), came_g]
-    said = [
-        figures.grams(value) if name in ("quote", "receipt") else figures.signed_grams(value)
-        for name, value in zip(names, figures_g, strict=True)
-    ]
-    said = ["not known" if name == "forecast" and term is None else text
-            for name, term, text in zip(names, figures_g, said, strict=True)]  # fmt: skip
-    slot = (WIDTH - _LEFT - _RIGHT) / len(names)
-    bars, labels = [], list(_y_labels(scale))
-    for number, (name, (start, end), look, text) in enumerate(zip(names, spans, looks, said, strict=True)):
-        x, top, bottom = _LEFT + slot * (number + 0.2), scale.at(max(start, end)), scale.at(min(start, end))
-        bars.append(Bar(look, x, top, slot * 0.6, max(bottom - top, 1.0), f"{name}: {text}"))
-        labels.append(Label(x + slot * 0.3, HEIGHT - _BOTTOM + 18, name))
-        labels.append(Label(x + slot * 0.3, top - 4, text))
-    more = came_g - quote_g
-    return Chart(
-        title="As quoted" if more == 0 else f"{figures.grams(abs(more))} {'more' if more > 0 else 'less'} than quoted",
-        x_title="from the quote to the receipt, cause by cause",
-        y_title="g CO2eq",
-        strokes=(),
-        bars=tuple(bars),
-        labels=tuple(labels),
-        grid_y=tuple(scale.at(value) for value in _ticks(scale)),
-        keys=(Key("planned", "quote"), Key(f"realised {_look(row)}", f"receipt, {realised['state']}")),
-        heads=("", "emissions"),
-        rows=tuple(zip(names, said, strict=True)),
-    )
-
-
-def component_chart(row: Row) -> Chart | None:
-    """Where the energy went."""
-    realised = row.receipt["realised"]
-    if realised is None or not any(realised["components_kwh"].values()):
-        return None
-    parts = sorted(realised["components_kwh"].items(), key=lambda part: -(part[1] or 0.0))
-    known = [(name, energy_kwh or 0.0) for name, energy_kwh in parts if energy_kwh is not None]
-    in_wh = max(energy_kwh for _, energy_kwh in known) < 0.0995
-    factor, unit = (1000.0, "Wh") if in_wh else (1.0, "kWh")
-    height = _TOP + _BOTTOM + 30.0 * len(parts)
-    scale = _Scale(0.0, _nice_above(factor * max(energy for _, energy in known)), _LEFT, WIDTH - _RIGHT - 90)
-    bars, labels = [], []
-    for number, (name, energy_kwh) in enumerate(parts):
-        y = _TOP + 30.0 * number
-        text = "not known" if energy_kwh is None else figures.kwh(energy_kwh)
-        width = scale.at(factor * (energy_kwh or 0.0)) - _LEFT
-        bars.append(Bar(f"realised {_meter_look(row)}", _LEFT, y + 4, max(width, 0.5), 20.0, f"{name}: {text}"))
-        labels.append(Label(_LEFT - 8, y + 18, name, "end"))
-        labels.append(Label(_LEFT + max(width, 0.5) + 6, y + 18, text, "start"))
-    labels += [Label(scale.at(value), height - _BOTTOM + 18, figures.significant(value)) for value in _ticks(scale)]
-    name, most = known[0]
-    total_kwh = sum(energy for _, energy in known)
-    shares = figures.percent(100 * realised["measured_share"]), figures.percent(100 * realised["modelled_share"])
-    return Chart(
-        title=f"{figures.percent(100 * most / total_kwh)} of the energy went into {name}",
-        x_title=f"IT energy, {unit} · {shares[0]} measured, {shares[1]} modelled",
-        y_title="",
-        strokes=(),
-        bars=tuple(bars),
-        labels=tuple(labels),
-        grid_y=(),
-        keys=(),
-        heads=("component", "energy"),
-        rows=tuple((name, "not known" if kwh is None else figures.kwh(kwh)) for name, kwh in parts),
-        height=height,
-    )
+    name: str
+    value: float
+    is_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,175 +53,169 @@ class _Scale:
     to_px: float
 
     def at(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.from_px + share * (self.to_px - self.from_px), 2)
+        return self.from_px + (value - self.low) / (self.high - self.low) * (self.to_px - self.from_px)
+
+    def ticks(self) -> list[float]:
+        """About five round values, zero among them where it lies within."""
+        rough = (self.high - self.low) / 5
+        power = 10.0 ** floor(log10(rough))
+        step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= rough * 0.999)
+        return [step * number for number in range(ceil(self.low / step), floor(self.high / step + 1e-9) + 1)]
 
 
-def _look(row: Row) -> str:
-    realised = row.receipt["realised"]
-    return "" if realised is None else realised["state"]
+def curves(
+    lines: Sequence[Curve], span: Span, *, planned: Span, realised: Span | None, zone: tzinfo | None = None
+) -> str:
+    """Intensities over the span, step-wise and with their bands; below them the planned and the real run.
+
+    Args:
+        lines: At least one; a gap in a series is a gap in its line.
+        zone: Of the clock below the chart; None is the machine's.
+    """
+    top = max(_largest(line.series, span) for line in lines)
+    x = _Scale(span.start_utc.timestamp(), span.end_utc.timestamp(), _LEFT, WIDTH - _RIGHT)
+    y = _Scale(0.0, _nice_above(top), HEIGHT - _BOTTOM, _TOP)
+    parts = _y_axis(y, "g CO2e per kWh")
+    for line in lines:
+        parts += _band(line.series, x, y)
+    for line in lines:
+        parts += _line(line, x, y)
+    floor_px = HEIGHT - _BOTTOM
+    parts.append(_run(planned, "planned", "planned run", floor_px - 2 * _RUN, x, zone))
+    if realised is not None:
+        parts.append(_run(realised, "realised", "real run", floor_px - _RUN, x, zone))
+    parts += _time_axis(span, x, zone)
+    parts += _key(lines)
+    return _svg("Intensity: " + ", ".join(line.label for line in lines), parts)
 
 
-def _meter_look(row: Row) -> str:
-    realised = row.receipt["realised"]
-    return "modelled" if realised is not None and realised["modelled_share"] > 0.5 else ""
+def waterfall(bars: Sequence[Bar], *, unit: str) -> str:
+    """From the first total to the last, step by step; the axis always holds zero."""
+    spans, level = [], 0.0
+    for bar in bars:
+        start, level = (0.0, bar.value) if bar.is_total else (level, level + bar.value)
+        spans.append((min(start, level), max(start, level)))
+    least, most = min(low for low, _ in spans), max(high for _, high in spans)
+    y = _Scale(min(0.0, least), _nice_above(most), HEIGHT - _BOTTOM, _TOP)
+    slot = (WIDTH - _LEFT - _RIGHT) / len(bars)
+    parts = _y_axis(y, unit)
+    for number, (bar, (low, high)) in enumerate(zip(bars, spans, strict=True)):
+        left, middle = _LEFT + slot * (number + 0.2), _LEFT + slot * (number + 0.5)
+        said = figures.grams(bar.value) if bar.is_total else figures.signed_grams(bar.value)
+        parts.append(
+            _rect(_bar_look(bar, number), left, y.at(high), slot * 0.6, y.at(low) - y.at(high), f"{bar.name}: {said}")
+        )
+        parts.append(_text(middle, y.at(high) - 4, said, "middle"))
+        parts.append(_text(middle, HEIGHT - _BOTTOM + 16, bar.name, "middle"))
+    parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, "from the quote to what came, by cause", "middle"))
+    return _svg("From the quote to what came, by cause", parts)
 
 
-def _span(row: Row, forecast: SignalSeries) -> Span:
-    """From the earliest start to the deadline, as far as the forecast goes, and all of the runs."""
-    spec, planned, realised = row.job.spec, row.receipt["planned"], row.receipt["realised"]
-    runs = [planned, *([realised] if realised else [])]
-    starts = [spec.earliest_utc, *(parse_iso_utc(run["start_utc"]) for run in runs)]
-    ends = [min(spec.deadline_utc, forecast.end_utc), *(parse_iso_utc(run["end_utc"]) for run in runs)]
-    return Span(min(starts), max(*ends, min(starts) + timedelta(minutes=1)))
+def _bar_look(bar: Bar, number: int) -> str:
+    if bar.is_total:
+        return "planned" if number == 0 else "realised"
+    return "more" if bar.value > 0 else "less"
 
 
-def _inside(series: SignalSeries, span: Span) -> list[tuple[float, float, int]]:
-    """Start, end and index of the steps that touch the span, cut to it; seconds since 1970."""
-    low_s, high_s = span.start_utc.timestamp(), span.end_utc.timestamp()
-    edges_s = series.start_s + series.step_s * np.arange(series.intensity_g_per_kwh.size + 1)
-    starts_s, ends_s = np.clip(edges_s[:-1], low_s, high_s), np.clip(edges_s[1:], low_s, high_s)
-    return [(float(starts_s[i]), float(ends_s[i]), int(i)) for i in np.flatnonzero(ends_s > starts_s)]
+def _svg(label: str, parts: Sequence[str]) -> str:
+    body = "\n".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(label)}">\n{body}\n</svg>'
+
+
+def _text(x: float, y: float, text: str, look: str = "") -> str:
+    return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _rect(look: str, x: float, y: float, width: float, height: float, says: str) -> str:
+    """A bar of at least a pixel, that says its figure to a pointer, a keyboard and a screen reader."""
+    box = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 1.0):.1f}" height="{max(height, 1.0):.1f}"'
+    return f'<rect class="{look}" tabindex="0" {box}><title>{escape(says)}</title></rect>'
+
+
+def _y_axis(y: _Scale, title: str) -> list[str]:
+    parts = [_text(4, 12, title)]
+    for value in y.ticks():
+        at = y.at(value)
+        parts.append(f'<line class="grid" x1="{_LEFT:g}" x2="{WIDTH - _RIGHT:g}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(_text(_LEFT - 8, at + 4, figures.significant(value), "end"))
+    return parts
+
+
+def _time_axis(span: Span, x: _Scale, zone: tzinfo | None) -> list[str]:
+    """At most nine whole minutes, hours or days of the reader's clock, and the clock's name."""
+    length = span.duration_s / 60
+    minutes = next((step for step in _MINUTES_BETWEEN_LABELS if length / step <= 8), ceil(length / 8))
+    start = span.start_utc.astimezone(zone)
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    at = midnight + timedelta(minutes=minutes * ceil((start - midnight).total_seconds() / 60 / minutes))
+    parts = [_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, f"time ({start:%Z})", "middle")]
+    while at <= span.end_utc:
+        said = f"{at:%d %b}" if at.hour == at.minute == 0 else f"{at:%H:%M}"
+        parts.append(_text(x.at(at.timestamp()), HEIGHT - _BOTTOM + 16, said, "middle"))
+        at += timedelta(minutes=minutes)
+    return parts
+
+
+def _key(lines: Sequence[Curve]) -> list[str]:
+    """What each line is, from the left to the right above the drawing; long labels move the next one on."""
+    parts, left = [], _LEFT + 110
+    for line in lines:
+        parts.append(f'<polyline class="{line.look}" points="{left:.1f},8 {left + 18:.1f},8"/>')
+        parts.append(_text(left + 23, 12, line.label))
+        left += 40 + 6.2 * len(line.label)
+    return parts
+
+
+def _line(curve: Curve, x: _Scale, y: _Scale) -> list[str]:
+    return [
+        f'<polyline class="{curve.look}" points="{points}"/>'
+        for points in _outlines(curve.series, curve.series.intensity_g_per_kwh, x, y)
+    ]
+
+
+def _band(series: SignalSeries, x: _Scale, y: _Scale) -> list[str]:
+    if series.low_g_per_kwh is None or series.high_g_per_kwh is None:
+        return []
+    lower = _outlines(series, np.where(np.isnan(series.high_g_per_kwh), np.nan, series.low_g_per_kwh), x, y)
+    upper = _outlines(series, np.where(np.isnan(series.low_g_per_kwh), np.nan, series.high_g_per_kwh), x, y)
+    return [
+        f'<polygon class="band" points="{up} {" ".join(reversed(low.split(" ")))}"/>'
+        for low, up in zip(lower, upper, strict=True)
+    ]
+
+
+def _outlines(series: SignalSeries, values: FloatArray, x: _Scale, y: _Scale) -> list[str]:
+    """The steps within the drawing as points, one text for each stretch without a gap."""
+    edges_s = np.clip(series.start_s + series.step_s * np.arange(values.size + 1), x.low, x.high)
+    stretches: list[list[str]] = [[]]
+    for start_s, end_s, value in zip(edges_s[:-1], edges_s[1:], values, strict=True):
+        if start_s >= end_s:
+            continue
+        if np.isnan(value):
+            stretches.append([])
+            continue
+        height = f"{y.at(float(value)):.1f}"
+        stretches[-1] += [f"{x.at(float(start_s)):.1f},{height}", f"{x.at(float(end_s)):.1f},{height}"]
+    return [" ".join(points) for points in stretches if points]
+
+
+def _run(span: Span, look: str, word: str, top_px: float, x: _Scale, zone: tzinfo | None) -> str:
+    left, right = (x.at(min(max(at.timestamp(), x.low), x.high)) for at in (span.start_utc, span.end_utc))
+    says = f"{word}: {figures.clock(span.start_utc, zone)} to {figures.clock(span.end_utc, zone)}"
+    return _rect(look, left, top_px, right - left, _RUN, says)
 
 
 def _largest(series: SignalSeries, span: Span) -> float:
-    upper = series.intensity_g_per_kwh if series.high_g_per_kwh is None else series.high_g_per_kwh
-    values = [float(upper[index]) for _, _, index in _inside(series, span)]
-    return max((value for value in values if not isnan(value)), default=1.0)
-
-
-def _steps_path(series: SignalSeries, span: Span, scale_x: _Scale, scale_y: _Scale) -> str:
-    """The steps as one path, broken at gaps."""
-    parts, pen_down = [], False
-    for start_s, end_s, index in _inside(series, span):
-        value = float(series.intensity_g_per_kwh[index])
-        if isnan(value):
-            pen_down = False
-            continue
-        y = scale_y.at(value)
-        parts.append(f"{'L' if pen_down else 'M'}{scale_x.at(start_s):g},{y:g}H{scale_x.at(end_s):g}")
-        pen_down = True
-    return "".join(parts)
-
-
-def _band_path(series: SignalSeries, span: Span, scale_x: _Scale, scale_y: _Scale) -> str:
-    """One box per step, from the lower to the upper edge of the band."""
-    low, high = series.low_g_per_kwh, series.high_g_per_kwh
-    if low is None or high is None:
-        return ""
-    boxes = [
-        f"M{scale_x.at(start_s):g},{scale_y.at(float(high[i])):g}H{scale_x.at(end_s):g}"
-        f"V{scale_y.at(float(low[i])):g}H{scale_x.at(start_s):g}Z"
-        for start_s, end_s, i in _inside(series, span)
-        if not (isnan(low[i]) or isnan(high[i]))
-    ]
-    return "".join(boxes)
-
-
-def _runs(row: Row, scale_x: _Scale, zone: tzinfo | None) -> tuple[tuple[Bar, ...], tuple[Key, ...]]:
-    """The planned segments and the real run, as bars at the foot of the drawing."""
-    base = HEIGHT - _BOTTOM
-    bars = [
-        _run_bar("planned", base - 2 * _RUN_HEIGHT, scale_x, segment.start_utc, segment.end_utc, "planned", zone)
-        for segment in row.job.plan.segments
-    ]
-    keys = [Key("planned", "planned run")]
-    realised = row.receipt["realised"]
-    if realised is not None:
-        start_utc, end_utc = parse_iso_utc(realised["start_utc"]), parse_iso_utc(realised["end_utc"])
-        look = f"realised {_look(row)}"
-        bars.append(_run_bar(look, base - _RUN_HEIGHT, scale_x, start_utc, end_utc, "ran", zone))
-        keys.append(Key(look, f"real run, {realised['state']}"))
-    return tuple(bars), tuple(keys)
-
-
-def _run_bar(
-    look: str, y: float, scale_x: _Scale, start_utc: datetime, end_utc: datetime, word: str, zone: tzinfo | None
-) -> Bar:
-    x = scale_x.at(start_utc.timestamp())
-    width = max(scale_x.at(end_utc.timestamp()) - x, 2.0)
-    says = f"{word} {figures.clock(start_utc, zone)} to {figures.clock(end_utc, zone)}"
-    return Bar(look, x, y, width, _RUN_HEIGHT, says)
-
-
-def _intensity_title(row: Row) -> str:
-    receipt = row.receipt
-    realised = receipt["realised"]
-    if realised is None:
-        return f"Planned at {figures.grams(receipt['planned']['emissions_g'])}"
-    if receipt["saved_pct"] is None:
-        return f"Emitted {figures.grams(realised['emissions_g'])}"
-    if receipt["saved_pct"] < 0:
-        return f"Emitted {figures.percent(-receipt['saved_pct'])} more than at once"
-    return f"Saved {figures.percent(receipt['saved_pct'])} against at once"
-
-
-def _intensity_rows(
-    span: Span, forecast: SignalSeries, actual: SignalSeries | None, zone: tzinfo | None
-) -> tuple[tuple[str, ...], ...]:
-    """Hourly means, or means of whole multiples of an hour where there would be too many rows."""
-    hours = max(1, ceil(span.duration_s / 3600 / _MOST_TABLE_ROWS))
-    step, rows, start_utc = timedelta(hours=hours), [], span.start_utc
-    while start_utc < span.end_utc:
-        part = Span(start_utc, min(start_utc + step, span.end_utc))
-        values = [
-            _mean(forecast, forecast.intensity_g_per_kwh, part),
-            _mean(forecast, forecast.low_g_per_kwh, part),
-            _mean(forecast, forecast.high_g_per_kwh, part),
-            None if actual is None else _mean(actual, actual.intensity_g_per_kwh, part),
-        ]
-        rows.append((figures.clock(start_utc, zone), *(figures.intensity(value) for value in values)))
-        start_utc = part.end_utc
-    return tuple(rows)
-
-
-def _mean(series: SignalSeries, values: FloatArray | None, part: Span) -> float | None:
-    """Mean of the series' values, or of one edge of its band, over the span; None where a part has none."""
-    if values is None:
-        return None
-    steps = _inside(series, part)
-    covered_s = sum(end_s - start_s for start_s, end_s, _ in steps)
-    if covered_s < part.duration_s - 1e-6:
-        return None
-    mean = sum((end_s - start_s) * float(values[i]) for start_s, end_s, i in steps) / covered_s
-    return None if isnan(mean) else mean
+    """The highest value, or upper edge of the band, that the drawing has to hold; 0 where there is none."""
+    edges_s = series.start_s + series.step_s * np.arange(series.intensity_g_per_kwh.size + 1)
+    within = (edges_s[1:] > span.start_utc.timestamp()) & (edges_s[:-1] < span.end_utc.timestamp())
+    rows = [series.intensity_g_per_kwh] + ([] if series.high_g_per_kwh is None else [series.high_g_per_kwh])
+    return max((float(np.nan_to_num(row[within]).max(initial=0.0)) for row in rows), default=0.0)
 
 
 def _nice_above(value: float) -> float:
-    """The least of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten that is at least 1.08 times the value."""
+    """A round number with a little room above the value; 1 where it is not positive."""
     if value <= 0:
         return 1.0
-    wanted = 1.08 * value
-    power = 10.0 ** floor(log10(wanted))
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= wanted)
-
-
-def _ticks(scale: _Scale) -> Sequence[float]:
-    """About five round values within the scale, zero among them."""
-    rough = (scale.high - scale.low) / 5
-    power = 10.0 ** floor(log10(rough))
-    step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= rough * 0.999)
-    return [step * number for number in range(ceil(scale.low / step), floor(scale.high / step * 1.000001) + 1)]
-
-
-def _y_labels(scale: _Scale) -> Iterable[Label]:
-    return [Label(_LEFT - 8, scale.at(value) + 4, figures.significant(value), "end") for value in _ticks(scale)]
-
-
-def _time_labels(span: Span, scale: _Scale, zone: tzinfo | None) -> list[Label]:
-    """Whole hours of the reader's clock, at most eight; minutes where the span is shorter than that."""
-    minutes = next(
-        (step for step in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440) if span.duration_s / 60 / step <= 8),
-        2880,
-    )
-    local = span.start_utc.astimezone(zone).replace(second=0, microsecond=0)
-    midnight = local.replace(hour=0, minute=0)
-    past = (local - midnight).total_seconds() / 60
-    at = midnight + timedelta(minutes=minutes * ceil(past / minutes))
-    labels = []
-    while at <= span.end_utc:
-        if at >= span.start_utc:
-            text = f"{at:%d %b}" if at.hour == at.minute == 0 else f"{at:%H:%M}"
-            labels.append(Label(scale.at(at.timestamp()), HEIGHT - _BOTTOM + 18, text))
-        at += timedelta(minutes=minutes)
-    return labels
+    power = 10.0 ** floor(log10(1.08 * value))
+    return next(nice * power for nice in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if nice * power >= 1.08 * value)

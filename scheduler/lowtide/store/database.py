@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from lowtide.store.tables import REVISION, metadata
+from lowtide.store.tables import REVISION
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from sqlalchemy import Table
 
 _BUSY_TIMEOUT_S = 30.0
 
@@ -33,6 +36,7 @@ class Database:
 
         Raises:
             InputError: The database is full, damaged, locked, gone or not writable.
+            IntegrityError: A row with that key is there already.
         """
         with told(self.name), self._engine.begin() as connection:
             yield connection
@@ -41,11 +45,19 @@ class Database:
         self._engine.dispose()
 
 
+def insert_once(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+    """Adds a row unless its key is taken: of two writers that bring the same, the second is silent."""
+    dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    connection.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
+
+
 @contextmanager
 def told(name: str) -> Iterator[None]:
     """Turns a database's failure into one sentence and what to do."""
     try:
         yield
+    except IntegrityError:  # two writers met: the caller knows what that means, and it is no fault of the database
+        raise
     except (DBAPIError, sqlite3.Error, OSError) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise InputError(f"The job store {name} cannot be used: {said}.", hint=_remedy(said), path=name) from error
@@ -152,6 +164,3 @@ def upgrade(engine: Engine) -> None:
                 return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-__all__ = ["Database", "metadata", "open_database", "upgrade"]

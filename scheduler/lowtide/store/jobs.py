@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """No 0/o, 1/l/i: an id is read aloud and typed."""
 _ID_LENGTH = 6
+_DRAWS = 8
+_AT_ONCE = 500
+"""Values in one IN (...): databases limit their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +114,20 @@ class JobStore:
 
     def add(self, spec: JobSpec, planned: NewPlan, key: str, at_utc: datetime, who: str, why: str) -> JobId:
         """A new waiting job; the same key again is the same job."""
-        transition = BY_NAME["submit"]
-        for _ in range(8):
+        for _ in range(_DRAWS):
             job_id = JobId("".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH)))
-            with self._database.begin() as connection:
-                known = connection.execute(select(jobs.c.job_id).where(jobs.c.key == key)).scalar()
-                if known is not None:
-                    return JobId(known)
-                try:
-                    with connection.begin_nested():
-                        connection.execute(insert(jobs).values(_new_job(job_id, key, spec, planned, at_utc, why)))
-                except IntegrityError:  # this id is taken, or somebody has just used this key
-                    continue
-                _add_plan(connection, job_id, 1, planned, at_utc, why)
-                _add_event(connection, job_id, at_utc, transition.letter, "", transition.target, who, why)
-                return job_id
-        raise RuntimeError("no free job id in eight draws")
+            try:
+                with self._database.begin() as connection:
+                    known = connection.execute(select(jobs.c.job_id).where(jobs.c.key == key)).scalar()
+                    if known is not None:
+                        return JobId(known)
+                    connection.execute(insert(jobs).values(_new_job(job_id, key, spec, planned, at_utc, why)))
+                    _add_plan(connection, job_id, 1, planned, at_utc, why)
+                    _add_event(connection, job_id, at_utc, "submit", "", who, why)
+                    return job_id
+            except IntegrityError:  # this id is taken, or somebody has just used this key: nothing was written
+                continue
+        raise RuntimeError(f"no free job id in {_DRAWS} draws")
 
     def get(self, name: str) -> JobRecord:
         """The job of this id, or of the only id that begins so.
@@ -135,12 +136,13 @@ class JobStore:
             InputError: No job, or several.
         """
         with self._database.begin() as connection:
-            # "begins with" without LIKE: what is typed may hold its wildcards
-            begins = func.substr(jobs.c.job_id, 1, len(name)) == name
-            found = connection.execute(_jobs().where(begins).limit(2)).all() if name else []
-            exact = [row for row in found if row.job_id == name]
-            if len(exact or found) == 1:
-                return _records(connection, exact or found)[0]
+            # "begins with" without LIKE: what is typed may hold its wildcards; the range lets the index serve
+            within = jobs.c.job_id.between(name, name + _ALPHABET[-1] * _ID_LENGTH)
+            begins = and_(within, func.substr(jobs.c.job_id, 1, len(name)) == name)
+            query = _jobs().where(begins).order_by(jobs.c.job_id).limit(2)
+            found = connection.execute(query).all() if name else []
+            if len(found) == 1 or (found and found[0].job_id == name):
+                return _records(connection, found[:1])[0]
             if found:
                 raise InputError(f"Several jobs begin with {name!r}.", hint="Give more of the id.", job=name)
             newest = connection.execute(select(jobs.c.job_id).order_by(jobs.c.submitted_utc_s.desc()).limit(200))
@@ -169,6 +171,13 @@ class JobStore:
     def due(self, now_utc: datetime) -> tuple[JobRecord, ...]:
         """Waiting jobs whose planned start has come, the earliest first."""
         query = _jobs().where(jobs.c.state == "waiting", jobs.c.start_utc_s <= to_epoch_s(now_utc))
+        with self._database.begin() as connection:
+            return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
+
+    def unrenewed(self, since_utc: datetime) -> tuple[JobRecord, ...]:
+        """Waiting jobs whose plan was made, and last spoken of, before then; the next to start first."""
+        since_s = to_epoch_s(since_utc)
+        query = _jobs().where(jobs.c.state == "waiting", jobs.c.changed_utc_s < since_s, plans.c.made_utc_s < since_s)
         with self._database.begin() as connection:
             return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
 
@@ -232,22 +241,29 @@ class JobStore:
         }
         if planned is not None:
             changes["start_utc_s"] = to_epoch_s(planned.plan.start_utc)
-        with self._database.begin() as connection:
-            _compare_and_set(connection, record, changes)
-            if planned is not None:
-                _add_plan(connection, record.job_id, record.plan_number + 1, planned, at_utc, why)
-            if attempt is not None:
-                connection.execute(insert(attempts).values(_new_attempt(record.job_id, attempt)))
-            if end is not None and record.attempt is not None:
-                _end_attempt(connection, record.job_id, record.attempt.number, end, why)
-            _add_event(connection, record.job_id, at_utc, move.letter, record.state, move.target, who, why)
-            return _one(connection, record.job_id)
+        try:
+            with self._database.begin() as connection:
+                _compare_and_set(connection, record, changes)
+                if planned is not None:
+                    _add_plan(connection, record.job_id, record.plan_number + 1, planned, at_utc, why)
+                if attempt is not None:
+                    connection.execute(insert(attempts).values(_new_attempt(record.job_id, attempt)))
+                if end is not None and record.attempt is not None:
+                    _end_attempt(connection, record.job_id, record.attempt.number, end, why)
+                _add_event(connection, record.job_id, at_utc, transition, record.state, who, why)
+                return _one(connection, record.job_id)
+        except IntegrityError as error:  # that plan or attempt has its number already: it went round and came back
+            raise _stale(record) from error
 
     def note(self, record: JobRecord, *, at_utc: datetime, who: str, why: str) -> JobRecord:
-        """Says something about a job that goes on as it is; its state and owner are compared all the same."""
+        """Says something about a job that goes on as it is; its state and owner are compared all the same.
+
+        Saying the same again makes no second event, only a later ``changed_utc``.
+        """
         with self._database.begin() as connection:
-            _compare_and_set(connection, record, {"why": why})
-            _add_event(connection, record.job_id, at_utc, "-", record.state, record.state, who, why)
+            _compare_and_set(connection, record, {"why": why, "changed_utc_s": to_epoch_s(at_utc)})
+            if why != record.why:
+                _add_event(connection, record.job_id, at_utc, "", record.state, who, why)
             return _one(connection, record.job_id)
 
     def set_ref(self, record: JobRecord, ref: EngineRef) -> None:
@@ -262,19 +278,17 @@ class JobStore:
         """Keeps the wish to end a job that an engine has: it outlives whoever wished it."""
         with self._database.begin() as connection:
             _compare_and_set(connection, record, {"cancel_wanted": True})
-            why = "cancel wanted"
-            _add_event(connection, record.job_id, at_utc, "-", record.state, record.state, who, why)
+            _add_event(connection, record.job_id, at_utc, "", record.state, who, "cancel wanted")
             return _one(connection, record.job_id)
 
 
 def _jobs() -> Select[tuple[object, ...]]:
-    """Every job with its newest plan."""
-    newest = select(plans.c.job_id, func.max(plans.c.number).label("number")).group_by(plans.c.job_id).subquery()
-    return (
-        select(jobs, plans.c.number, plans.c.made_utc_s, plans.c.plan, plans.c.vintages)
-        .join(newest, newest.c.job_id == jobs.c.job_id)
-        .join(plans, and_(plans.c.job_id == jobs.c.job_id, plans.c.number == newest.c.number))
-    )
+    """Every job with its newest plan; that is looked up job by job, so that one job costs the same among many."""
+    others = plans.alias()
+    newest = select(func.max(others.c.number)).where(others.c.job_id == jobs.c.job_id).scalar_subquery()
+    its_plan = and_(plans.c.job_id == jobs.c.job_id, plans.c.number == newest)
+    columns = (jobs, plans.c.number, plans.c.made_utc_s, plans.c.plan, plans.c.vintages)
+    return select(*columns).select_from(jobs.join(plans, its_plan))
 
 
 def _one(connection: Connection, job_id: JobId) -> JobRecord:
@@ -282,11 +296,13 @@ def _one(connection: Connection, job_id: JobId) -> JobRecord:
 
 
 def _records(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[JobRecord, ...]:
-    """Rows of ``_jobs`` as records; their attempts in one more query."""
+    """Rows of ``_jobs`` as records; their attempts in a few more queries."""
     tries: dict[str, list[Attempt]] = {row.job_id: [] for row in rows}
-    query = select(attempts).where(attempts.c.job_id.in_(list(tries))).order_by(attempts.c.number)
-    for row in connection.execute(query) if tries else ():
-        tries[row.job_id].append(_attempt(row))
+    job_ids = list(tries)
+    for first in range(0, len(job_ids), _AT_ONCE):
+        some = attempts.c.job_id.in_(job_ids[first : first + _AT_ONCE])
+        for row in connection.execute(select(attempts).where(some).order_by(attempts.c.number)):
+            tries[row.job_id].append(_attempt(row))
     return tuple(
         JobRecord(
             job_id=JobId(row.job_id),
@@ -325,12 +341,16 @@ def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
 def _compare_and_set(connection: Connection, record: JobRecord, changes: Mapping[str, object]) -> None:
     believed = and_(jobs.c.job_id == record.job_id, jobs.c.state == record.state, jobs.c.owner == record.owner)
     if connection.execute(update(jobs).where(believed).values(**changes)).rowcount != 1:
-        raise StaleOwner(
-            f"Job {record.job_id} is no longer {record.state}, or somebody else has taken it.",
-            hint="Look again: lowtide show " + record.job_id,
-            job=record.job_id,
-            state=record.state,
-        )
+        raise _stale(record)
+
+
+def _stale(record: JobRecord) -> StaleOwner:
+    return StaleOwner(
+        f"Job {record.job_id} is no longer {record.state}, or somebody else has taken it.",
+        hint=f"Look again: lowtide show {record.job_id}",
+        job=record.job_id,
+        state=record.state,
+    )
 
 
 def _new_job(job_id: JobId, key: str, spec: JobSpec, planned: NewPlan, at_utc: datetime, why: str) -> dict[str, object]:
@@ -387,22 +407,16 @@ def _add_plan(connection: Connection, job_id: JobId, number: int, planned: NewPl
 
 
 def _add_event(
-    connection: Connection,
-    job_id: JobId,
-    at_utc: datetime,
-    letter: str,
-    from_state: str,
-    to_state: str,
-    who: str,
-    why: str,
+    connection: Connection, job_id: JobId, at_utc: datetime, move: str, from_state: str, who: str, why: str
 ) -> None:
+    """Writes down a move, or (where it names none) that something was said while the state stayed."""
     connection.execute(
         insert(events).values(
             job_id=job_id,
             at_utc_s=to_epoch_s(at_utc),
-            letter=letter,
+            letter=BY_NAME[move].letter if move else "-",
             from_state=from_state,
-            to_state=to_state,
+            to_state=BY_NAME[move].target if move else from_state,
             who=who,
             why=why,
         )

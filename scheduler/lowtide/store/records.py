@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from lowtide.jobs.spec import JobId
+from lowtide.store.database import insert_once
 from lowtide.store.tables import readings, services, settlements
 from lowtide_core.spans import from_epoch_s, to_epoch_s
 
@@ -28,16 +29,17 @@ class ReadingStore:
     def add(self, run_id: str, job_id: JobId, attempt: int, result: Mapping[str, object], at_utc: datetime) -> None:
         """Keeps a run's result; adding the same run again changes nothing."""
         with self._database.begin() as connection:
-            if connection.execute(select(readings.c.run_id).where(readings.c.run_id == run_id)).first() is None:
-                connection.execute(
-                    insert(readings).values(
-                        run_id=run_id,
-                        job_id=job_id,
-                        attempt=attempt,
-                        added_utc_s=to_epoch_s(at_utc),
-                        result=json.dumps(result),
-                    )
-                )
+            insert_once(
+                connection,
+                readings,
+                {
+                    "run_id": run_id,
+                    "job_id": job_id,
+                    "attempt": attempt,
+                    "added_utc_s": to_epoch_s(at_utc),
+                    "result": json.dumps(result),
+                },
+            )
 
     def of_job(self, job_id: JobId) -> tuple[dict[str, Any], ...]:
         """The results of a job's attempts, in their order."""

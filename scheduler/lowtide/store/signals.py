@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, NewType
 
 import numpy as np
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from lowtide.store.database import insert_once
 from lowtide.store.tables import vintages
 from lowtide_core.errors import InputError
 from lowtide_core.places import ZoneId
@@ -37,9 +38,7 @@ class SignalStore:
         """Keeps the series; its id is made from all that it says."""
         row = _row(series)
         with self._database.begin() as connection:
-            known = select(vintages.c.vintage_id).where(vintages.c.vintage_id == row["vintage_id"])
-            if connection.execute(known).first() is None:
-                connection.execute(insert(vintages).values(**row))
+            insert_once(connection, vintages, row)
         return VintageId(str(row["vintage_id"]))
 
     def add_all(self, series_by_zone: Mapping[ZoneId, SignalSeries]) -> dict[ZoneId, VintageId]:

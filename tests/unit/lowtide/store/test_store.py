@@ -179,6 +179,50 @@ def series(**changes: object) -> SignalSeries:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
+def test_the_same_word_twice_is_one_event(store: Store) -> None:
+    said = store.jobs.note(add(store), at_utc=NOW, who="w", why="the old plan holds")
+    later = NOW + timedelta(minutes=5)
+    again = store.jobs.note(said, at_utc=later, who="w", why="the old plan holds")
+    assert [(e.letter, e.why) for e in store.jobs.events(said.job_id)] == [("A", "quoted"), ("-", "the old plan holds")]
+    assert again.changed_utc == later
+
+
+def test_old_plans_are_found_until_somebody_has_looked(store: Store) -> None:
+    record = add(store)
+    later = NOW + timedelta(hours=1)
+    assert store.jobs.unrenewed(NOW) == ()
+    assert store.jobs.unrenewed(later) == (record,)
+    store.jobs.note(record, at_utc=later, who="w", why="nothing fresher")
+    assert store.jobs.unrenewed(later) == ()
+
+
+def test_a_job_is_written_whole_or_not_at_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("lowtide.store.jobs._add_event", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            add(store)
+    assert store.jobs.find() == ()
+    record = add(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("lowtide.store.jobs._add_event", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            store.jobs.move(record, "claim", at_utc=NOW, who="w", why="", owner="w", attempt=attempt(1, record.job_id))
+    assert store.jobs.get(record.job_id) == record
+
+
+def _crash(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_job_that_went_round_and_came_back_is_not_mistaken(store: Store) -> None:
+    old = add(store)
+    claimed = store.jobs.move(old, "claim", at_utc=NOW, who="a", why="due", owner="a", attempt=attempt(1, old.job_id))
+    store.jobs.move(claimed, "retry", at_utc=NOW, who="a", why="lost")
+    with pytest.raises(StaleOwner):  # it waits again, without an owner, as ``old`` says: but one attempt later
+        store.jobs.move(old, "claim", at_utc=NOW, who="b", why="due", owner="b", attempt=attempt(1, old.job_id))
+    assert store.jobs.get(old.job_id).state == "waiting"
+
+
 def test_vintages_come_back_bit_for_bit_and_are_one_where_they_are_the_same(store: Store) -> None:
     banded = series(low_g_per_kwh=np.array([0.0, 1.0, 2.0]), high_g_per_kwh=np.array([1.0, 2.0, 1 / 3]))
     first = store.signals.add(banded)

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
-from lowtide_core.errors import Malformed, NoData, Rejected
+from lowtide_core.errors import Malformed, NoData, Rejected, Unavailable, nearest
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
 from lowtide_providers.http import Http
+from lowtide_providers.signals.steps import UNREADABLE, as_intensity, regular, unknown_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
+    from lowtide_core.series import SeriesKind
     from lowtide_core.spans import Span
 
 _STEP = timedelta(hours=1)
 _HORIZONS_H = (72, 48, 24, 6)
+_HISTORY = timedelta(hours=24)
 _MOST_DAYS = timedelta(days=10)  # of one question for the past
-_ALL = "*"
+_ENVELOPES = ("data", "history", "forecast")
+_SANDBOX = "SANDBOX"
+ALL = "*"
 
 
 def _now_utc() -> datetime:
@@ -36,122 +39,157 @@ class ElectricityMapsSource:
 
     token: str = field(repr=False)
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = _now_utc
+    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
     base_url: str = "https://api.electricitymaps.com/v4"
     name: str = "electricitymaps"
     frame: Frame = LIFECYCLE_CONSUMPTION
+    _probed: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Answers about the key itself: the same for every zone, so asked once."""
 
     def covers(self, zone: ZoneId) -> bool:  # noqa: ARG002  which zones a key opens is asked at the first fetch
         return bool(self.token)
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
+        if not self.token:
+            raise Rejected(
+                "Electricity Maps was not asked: there is no key.",
+                provider=self.name,
+                operation=wanted,
+                hint="Set ELECTRICITYMAPS_API_TOKEN (lowtide config set electricitymaps_token KEY).",
+                reason="key",
+            )
         self._refuse_sandbox(zone)
-        rows = self._forecast(zone, span) if wanted == "forecast" else self._actual(zone, span)
+        rows = self._forecast_rows(zone, span) if wanted == "forecast" else self._actual_rows(zone, span)
         return self._series(zone, rows, span, wanted)
 
-    def capabilities(self, zone: ZoneId) -> frozenset[str]:
-        """The endpoints that the key opens for the zone, such as ``carbon-intensity/forecast``; ``*`` is all."""
-        body = self._get("/zones", {}, f"zones for {zone}")
-        entry = body.get(zone)
-        access = entry.get("access") if isinstance(entry, dict) else None
-        return frozenset(str(item) for item in access or ())
+    def capabilities(self, zone: ZoneId) -> frozenset[str] | None:
+        """Endpoints that the key opens for the zone, such as ``carbon-intensity/forecast``; ``*`` is all.
 
-    def _forecast(self, zone: ZoneId, span: Span) -> list[dict[str, Any]]:
-        opened = self.capabilities(zone)
-        if not opened & {_ALL, "carbon-intensity/forecast"}:
-            raise Rejected(
-                f"The key of Electricity Maps does not open forecasts for {zone}.",
+        None: the service does not say, and only asking the endpoint tells.
+
+        Raises:
+            NoData: It has no such zone.
+        """
+        zones = self._once("/zones", {})
+        entry = zones.get(zone)
+        if not isinstance(entry, dict):
+            raise NoData(
+                f"Electricity Maps has no zone {zone}.",
                 provider=self.name,
-                operation="forecast",
-                hint="Its plan covers other zones or endpoints; lowtide plans with the next source.",
+                operation="zones",
+                hint=nearest(zone, zones) or "Choose another source.",
                 zone=zone,
             )
+        access = entry.get("access")
+        return frozenset(str(item) for item in access) if isinstance(access, list) else None
+
+    def _forecast_rows(self, zone: ZoneId, span: Span) -> list[dict[str, Any]]:
+        try:
+            opened = self.capabilities(zone)
+        except Unavailable:  # seen to fail while the data endpoints answer
+            opened = None
+        if opened is not None and not opened & {ALL, "carbon-intensity/forecast"}:
+            raise _not_in_plan(self.name, f"forecast of {zone}")
         needed_h = (span.end_utc - self.now_utc()) / _STEP
-        wanted = [h for h in _HORIZONS_H if h >= needed_h][-1:] or [_HORIZONS_H[0]]
-        tried = [h for h in _HORIZONS_H if h <= wanted[0]]
-        for horizon_h in tried[:-1]:
+        enough_h = min((h for h in _HORIZONS_H if h >= needed_h), default=_HORIZONS_H[0])
+        *longer, shortest = (h for h in _HORIZONS_H if h <= enough_h)
+        for horizon_h in longer:
             try:
-                return self._horizon(zone, horizon_h)
-            except (Rejected, Malformed):  # 401 or 400: this horizon is not in the plan
-                continue
-        return self._horizon(zone, tried[-1])
+                return self._horizon_rows(zone, horizon_h)
+            except Rejected as error:
+                if error.facts.get("reason") not in ("plan", "request"):
+                    raise  # the key itself: a shorter horizon changes nothing
+        return self._horizon_rows(zone, shortest)
 
-    def _horizon(self, zone: ZoneId, horizon_h: int) -> list[dict[str, Any]]:
-        asked = {"zone": zone, "horizonHours": str(horizon_h)}
-        return self._rows("/carbon-intensity/forecast", asked, "forecast", zone)
+    def _horizon_rows(self, zone: ZoneId, horizon_h: int) -> list[dict[str, Any]]:
+        return self._rows("/carbon-intensity/forecast", {"zone": zone, "horizonHours": str(horizon_h)})
 
-    def _actual(self, zone: ZoneId, span: Span) -> list[dict[str, Any]]:
-        if span.start_utc >= self.now_utc() - timedelta(hours=23):
-            return self._rows("/carbon-intensity/history", {"zone": zone}, "history", zone)
-        rows: list[dict[str, Any]] = []
-        start = span.start_utc
-        while start < span.end_utc:
-            end = min(start + _MOST_DAYS, span.end_utc)
-            asked = {"zone": zone, "start": iso_utc(start), "end": iso_utc(end)}
-            rows += self._rows("/carbon-intensity/past-range", asked, "data", zone)
-            start = end
-        return rows
+    def _actual_rows(self, zone: ZoneId, span: Span) -> list[dict[str, Any]]:
+        """The trailing day costs one call on any plan; what lies before is asked for in pieces."""
+        now_utc = self.now_utc()
+        recent = now_utc - _HISTORY + _STEP
+        if span.start_utc >= recent:
+            return self._rows("/carbon-intensity/history", {"zone": zone})
+        try:
+            return [
+                row
+                for start, end in _pieces(span, now_utc)
+                for row in self._rows(
+                    "/carbon-intensity/past-range", {"zone": zone, "start": iso_utc(start), "end": iso_utc(end)}
+                )
+            ]
+        except Rejected as error:
+            if error.facts.get("reason") != "plan" or span.end_utc <= recent:
+                raise
+        return self._rows("/carbon-intensity/history", {"zone": zone})
 
     def _refuse_sandbox(self, zone: ZoneId) -> None:
-        """A sandbox key answers everything with invented figures; forecasts alone do not betray it."""
-        latest = self._get("/carbon-intensity/latest", {"zone": zone}, f"latest {zone}")
-        if latest.get("estimationMethod") == "SANDBOX_MODE_DATA":
+        """A sandbox key answers everything with invented figures, and its forecasts alone do not betray it."""
+        try:
+            latest = self._once("/carbon-intensity/latest", {"zone": zone})
+        except NoData:
+            return  # nothing to see here; the rows are looked at as well
+        if _SANDBOX in str(latest.get("estimationMethod")):
             self._raise_sandbox()
 
-    def _raise_sandbox(self) -> None:
+    def _raise_sandbox(self) -> NoReturn:
         raise Rejected(
             "The key of Electricity Maps is a sandbox key: its figures are invented.",
             provider=self.name,
             operation="latest",
             hint="Use a real key (ELECTRICITYMAPS_API_TOKEN).",
+            reason="sandbox",
         )
 
-    def _rows(self, path: str, asked: dict[str, str], envelope: str, zone: ZoneId) -> list[dict[str, Any]]:
-        body = self._get(path, asked, f"{path} {zone}")
-        if body.get("zone", zone) != zone:
+    def _rows(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
+        """Rows in whichever envelope, all of the zone that was asked for."""
+        body = self._get(path, asked)
+        rows = next((body[name] for name in _ENVELOPES if name in body), [body])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise unknown_shape(TypeError("rows are not a list of objects"), provider=self.name, operation=path)
+        wrong = {body.get("zone"), *(row.get("zone", asked["zone"]) for row in rows)} - {asked["zone"]}
+        if wrong:
             raise Malformed(
-                f"Electricity Maps was asked for {zone} and answered for {body['zone']}.",
+                f"Electricity Maps was asked for {asked['zone']} and answered for {', '.join(map(str, wrong))}.",
                 provider=self.name,
                 operation=path,
                 hint="Check the zone's name.",
-                zone=zone,
-            )
-        rows = body.get(envelope)
-        if not isinstance(rows, list):
-            raise Malformed(
-                f"Electricity Maps answered without {envelope!r}: {path} {zone}.",
-                provider=self.name,
-                operation=path,
-                hint="Please report it; plan without it: --signal climatology.",
+                zone=asked["zone"],
             )
         return rows
 
-    def _get(self, path: str, asked: dict[str, str], operation: str) -> dict[str, Any]:
-        body = self.http.get_json(
-            self.base_url + path,
-            provider=self.name,
-            operation=operation,
-            params={**asked, "disableCallerLookup": "true"},
-            headers={"auth-token": self.token},
-        )
-        if not isinstance(body, dict):
-            raise Malformed(
-                f"Electricity Maps answered a {type(body).__name__}: {operation}.",
+    def _once(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
+        if path not in self._probed:
+            self._probed[path] = self._get(path, asked)
+        return self._probed[path]
+
+    def _get(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
+        operation = f"{path.removeprefix('/')} {asked.get('zone', '')}".strip()
+        try:
+            body = self.http.get_json(
+                self.base_url + path,
                 provider=self.name,
                 operation=operation,
+                params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
+                headers={"auth-token": self.token},
             )
-        if "SANDBOX" in str(body.get("_disclaimer", "")).upper():
+        except Rejected as error:
+            raise _refusal(error) from error
+        if not isinstance(body, dict):
+            raise unknown_shape(TypeError(f"a {type(body).__name__}"), provider=self.name, operation=operation)
+        if _SANDBOX in str(body.get("_disclaimer", "")).upper():
             self._raise_sandbox()
         return body
 
     def _series(self, zone: ZoneId, rows: list[dict[str, Any]], span: Span, wanted: Wanted) -> SignalSeries:
-        slots: dict[datetime, float] = {}
-        estimated = False
-        for at, value, guessed in self._readable(rows):
-            if at + _STEP > span.start_utc and at < span.end_utc:
-                slots[at] = value
-                estimated = estimated or guessed
-        if not slots or all(np.isnan(value) for value in slots.values()):
+        try:
+            read = list(self._readable(rows))
+            run = regular({at: value for at, value, _ in read}, _STEP, span)
+        except Rejected:
+            raise
+        except UNREADABLE as error:
+            raise unknown_shape(error, provider=self.name, operation=wanted) from error
+        if run is None:
             raise NoData(
                 f"Electricity Maps has no {wanted} intensity of {zone} for {span}.",
                 provider=self.name,
@@ -159,35 +197,88 @@ class ElectricityMapsSource:
                 hint="A free key holds only the last 24 hours.",
                 zone=zone,
             )
-        first, last = min(slots), max(slots)
-        values = np.full(round((last - first) / _STEP) + 1, np.nan)
-        for at, value in slots.items():
-            values[round((at - first) / _STEP)] = value
-        now = self.now_utc()
+        start_utc, values = run
+        now_utc = self.now_utc()
+        estimated = any(guessed for at, _, guessed in read if span.start_utc - _STEP < at < span.end_utc)
+        kind: SeriesKind = "estimated" if wanted == "actual" and estimated else wanted
         return SignalSeries(
             zone=zone,
-            start_utc=first,
+            start_utc=start_utc,
             step_s=_STEP.total_seconds(),
             intensity_g_per_kwh=values,
             frame=self.frame,
-            kind="forecast" if wanted == "forecast" else "estimated" if estimated else "actual",
+            kind=kind,
             source=self.name,
-            issued_at=now if wanted == "forecast" else None,  # ``updatedAt`` is only the time of the answer
-            fetched_at=now,
+            issued_at=now_utc if wanted == "forecast" else None,
+            fetched_at=now_utc,
+            # ``updatedAt`` of a forecast is the time of the answer, not of the model
+            note="issued when fetched: Electricity Maps does not say when" if wanted == "forecast" else "",
         )
 
     def _readable(self, rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, float, bool]]:
-        try:
-            for row in rows:
-                value = row["carbonIntensity"]
-                if row.get("estimationMethod") == "SANDBOX_MODE_DATA":
-                    self._raise_sandbox()
-                at = parse_iso_utc(row["datetime"])
-                yield at, float("nan") if value is None else float(value), bool(row.get("isEstimated"))
-        except (KeyError, TypeError, ValueError) as error:
-            raise Malformed(
-                f"Electricity Maps answered rows in an unknown shape: {error!r}.",
-                provider=self.name,
-                operation="rows",
-                hint="Please report it; plan without it: --signal climatology.",
-            ) from error
+        """Start, g/kWh and whether it is estimated, of each row."""
+        for row in rows:
+            if _SANDBOX in str(row.get("estimationMethod")):
+                self._raise_sandbox()
+            if row.get("emissionFactorType", self.frame.scope) != self.frame.scope:
+                raise ValueError(f"factors are {row['emissionFactorType']}, not {self.frame.scope}")
+            yield parse_iso_utc(row["datetime"]), as_intensity(row["carbonIntensity"]), bool(row.get("isEstimated"))
+
+
+def _pieces(span: Span, now_utc: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Whole hours, at most ten days each, none that has not begun; the service checks its times strictly."""
+    start = _floor(span.start_utc.astimezone(UTC))
+    end = min(_ceil(span.end_utc.astimezone(UTC)), _ceil(now_utc.astimezone(UTC)))
+    while start < end:
+        until = min(start + _MOST_DAYS, end)
+        yield start, until
+        start = until
+
+
+def _floor(instant: datetime) -> datetime:
+    return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def _ceil(instant: datetime) -> datetime:
+    floored = _floor(instant)
+    return floored if floored == instant else floored + _STEP
+
+
+def _refusal(error: Rejected) -> Rejected:
+    """Which "no" it is: a 401 is as often the plan as the key, and only the words tell."""
+    status, said = error.facts.get("status"), str(error.facts.get("said", ""))
+    if status == 401 and "unauthorized for zone" in said:
+        return _not_in_plan(error.provider, error.operation)
+    if status == 401:
+        message, hint, reason = (
+            f"Electricity Maps does not accept the key: {error.operation}.",
+            "Check ELECTRICITYMAPS_API_TOKEN; only an account's newest key works.",
+            "key",
+        )
+    elif status == 403:
+        message, hint, reason = (
+            f"Electricity Maps was not reached, its edge refused ({said}): {error.operation}.",
+            "It is not the key: try later, or from another network.",
+            "edge",
+        )
+    else:
+        message, hint, reason = error.message, error.hint, "request"
+    return Rejected(
+        message,
+        provider=error.provider,
+        operation=error.operation,
+        retry_after_s=error.retry_after_s,
+        hint=hint,
+        reason=reason,
+        status=status,
+    )
+
+
+def _not_in_plan(provider: str, operation: str) -> Rejected:
+    return Rejected(
+        f"The plan of the Electricity Maps key does not cover this: {operation}.",
+        provider=provider,
+        operation=operation,
+        hint="The key is good for other zones or endpoints; the next source of the chain is used.",
+        reason="plan",
+    )

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lowtide_core.errors import Malformed, NoData, Rejected
+from lowtide_core.errors import NoData, Rejected, Unavailable
 from lowtide_core.series import Frame, SignalSeries
-from lowtide_core.spans import Span, parse_iso_utc
+from lowtide_core.spans import parse_iso_utc
 from lowtide_providers.http import Http
+from lowtide_providers.signals.steps import UNREADABLE, as_intensity, regular, unknown_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
+    from lowtide_core.spans import Span
 
 DIRECT_CONSUMPTION = Frame("average", "direct", "consumption")
 _STEP = timedelta(minutes=30)
@@ -33,7 +33,7 @@ class GbNesoSource:
     """National figures for zone ``GB``: imports counted, direct factors, so not comparable with life-cycle ones."""
 
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = _now_utc
+    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
     base_url: str = "https://api.carbonintensity.org.uk"
     name: str = "gb-neso"
     frame: Frame = DIRECT_CONSUMPTION
@@ -44,78 +44,87 @@ class GbNesoSource:
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
         if not self.covers(zone):
             raise NoData(f"gb-neso knows only GB, not {zone}.", provider=self.name, operation=wanted, zone=zone)
-        slots: dict[datetime, float] = {}
-        for address in self._addresses(span, wanted):
-            slots.update(self._slots(address, wanted))
-        return self._series(zone, slots, span, wanted)
+        rows: dict[datetime, float] = {}
+        for address in _addresses(span, wanted):
+            rows.update(self._rows(address, wanted))
+        return self._series(zone, rows, span, wanted)
 
-    def _addresses(self, span: Span, wanted: Wanted) -> Iterator[str]:
-        if wanted == "forecast":
-            # One minute after the slot's start: on the boundary the service also returns the slot that ends there.
-            start = _slot(span.start_utc) + timedelta(minutes=1)
-            yield f"/intensity/{start:%Y-%m-%dT%H:%MZ}/fw48h"
-            return
-        start = _slot(span.start_utc)
-        while start < span.end_utc:
-            end = min(start + _MOST_DAYS, span.end_utc)
-            yield f"/intensity/{start + timedelta(minutes=1):%Y-%m-%dT%H:%MZ}/{end:%Y-%m-%dT%H:%MZ}"
-            start = end
-
-    def _slots(self, address: str, wanted: Wanted) -> Iterator[tuple[datetime, float]]:
+    def _rows(self, address: str, wanted: Wanted) -> dict[datetime, float]:
         body = self.http.get_json(self.base_url + address, provider=self.name, operation=f"{wanted} {address}")
-        if isinstance(body, dict) and body.get("error"):
-            raise Rejected(
-                f"gb-neso refused: {body['error'].get('message', 'no reason given')}.",
-                provider=self.name,
-                operation=address,
-                hint="Try again later.",
-            )
-        rows = body.get("data") if isinstance(body, dict) else None
+        if not body:  # its way to say "nothing there"
+            return {}
         try:
-            for row in rows or ():
+            self._refuse_error(body, address)
+            rows = {}
+            for row in body["data"]:  # type: ignore[index]
                 start = parse_iso_utc(row["from"])
-                if parse_iso_utc(row["to"]) - start == _STEP:
-                    yield start, _number(row["intensity"].get("forecast" if wanted == "forecast" else "actual"))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise Malformed(
-                f"gb-neso answered in an unknown shape: {error!r} is missing.",
-                provider=self.name,
-                operation=address,
-                hint="Please report it; plan without it: --signal climatology.",
-            ) from error
+                if parse_iso_utc(row["to"]) - start != _STEP:
+                    raise ValueError(f"{row['from']} to {row['to']} is not half an hour")
+                # ``actual`` is null for what is to come, and may be missing; a forecast always has its key
+                figures = row["intensity"]
+                rows[start] = as_intensity(figures["forecast"] if wanted == "forecast" else figures.get("actual"))
+        except (Rejected, Unavailable):
+            raise
+        except UNREADABLE as error:
+            raise unknown_shape(error, provider=self.name, operation=address) from error
+        return rows
 
-    def _series(self, zone: ZoneId, slots: dict[datetime, float], span: Span, wanted: Wanted) -> SignalSeries:
-        inside = {at: value for at, value in slots.items() if at + _STEP > span.start_utc and at < span.end_utc}
-        known = sorted(at for at, value in inside.items() if not np.isnan(value))
-        if not known:
+    def _refuse_error(self, body: object, address: str) -> None:
+        error = body.get("error") if isinstance(body, dict) else None
+        if not error:
+            return
+        code, said = (error.get("code", ""), error.get("message", "")) if isinstance(error, dict) else ("", error)
+        kind = Unavailable if str(code).startswith("5") else Rejected
+        raise kind(
+            f"gb-neso answered an error ({said or code}): {address}.",
+            provider=self.name,
+            operation=address,
+            hint="Try again later, or plan without it: --signal climatology.",
+            code=code,
+        )
+
+    def _series(self, zone: ZoneId, rows: dict[datetime, float], span: Span, wanted: Wanted) -> SignalSeries:
+        try:
+            run = regular(rows, _STEP, span)
+        except ValueError as error:
+            raise unknown_shape(error, provider=self.name, operation=wanted) from error
+        if run is None:
             raise NoData(
                 f"gb-neso has no {wanted} intensity for {span}.",
                 provider=self.name,
                 operation=wanted,
-                hint="Its forecast ends after 15 to 48 h, its actuals lag by an hour.",
+                hint="Its forecast ends after 15 to 48 h; its actuals lag by an hour.",
                 zone=zone,
             )
-        count = round((known[-1] - known[0]) / _STEP) + 1
-        values = np.full(count, np.nan)
-        for at in known:
-            values[round((at - known[0]) / _STEP)] = inside[at]
-        now = self.now_utc()
+        start_utc, values = run
+        now_utc = self.now_utc()
         return SignalSeries(
             zone=zone,
-            start_utc=known[0],
+            start_utc=start_utc,
             step_s=_STEP.total_seconds(),
             intensity_g_per_kwh=values,
             frame=self.frame,
-            kind="forecast" if wanted == "forecast" else "actual",
+            kind=wanted,
             source=self.name,
-            issued_at=now if wanted == "forecast" else None,  # the service does not say; it is as fresh as the answer
-            fetched_at=now,
+            issued_at=now_utc if wanted == "forecast" else None,
+            fetched_at=now_utc,
+            note="issued when fetched: gb-neso does not say when" if wanted == "forecast" else "",
         )
 
 
-def _slot(instant: datetime) -> datetime:
+def _addresses(span: Span, wanted: Wanted) -> Iterator[str]:
+    """Each starts a minute into a step: asked on the boundary, the service adds the step that ends there."""
+    start = _floor(span.start_utc.astimezone(UTC))
+    end = span.end_utc.astimezone(UTC)
+    minute = timedelta(minutes=1)
+    if wanted == "forecast":
+        yield f"/intensity/{start + minute:%Y-%m-%dT%H:%MZ}/fw48h"
+        return
+    while start < end:
+        until = min(start + _MOST_DAYS, _floor(end + _STEP))
+        yield f"/intensity/{start + minute:%Y-%m-%dT%H:%MZ}/{until:%Y-%m-%dT%H:%MZ}"
+        start = until
+
+
+def _floor(instant: datetime) -> datetime:
     return instant.replace(minute=instant.minute // 30 * 30, second=0, microsecond=0)
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

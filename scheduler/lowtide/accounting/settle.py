@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isclose
 from typing import TYPE_CHECKING, Any, Literal
 
 from lowtide.accounting.difference import Difference, shapley
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 State = Literal["modelled", "provisional", "settled"]
 _NOTHING_TO_SAVE = 1e-9
+_SAME = 1e-9
+"""Energies that differ by less, relatively, are the same: the sum over the buckets is rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +182,10 @@ class Settlement:
         return sum(float(result[key]) for result in self.inputs.results) / JOULES_PER_KWH
 
     def _share(self, key: str) -> float:
-        """Share over all attempts, weighted with their energy; with time where none has any."""
-        weights = [float(result["energy_j"]) for result in self.inputs.results]
-        if not any(weights):
-            weights = [float(result["duration_s"]) for result in self.inputs.results]
-        shares = [float(result[key]) for result in self.inputs.results]
-        return sum(w * s for w, s in zip(weights, shares, strict=True)) / sum(weights)
+        """Share over all attempts, weighted with their energy; an attempt without any has no share and no weight."""
+        energy_j = [float(result["energy_j"]) for result in self.inputs.results]
+        shares = [float(result[key] or 0.0) for result in self.inputs.results]
+        return sum(energy * share for energy, share in zip(energy_j, shares, strict=True)) / sum(energy_j)
 
     def _components_kwh(self) -> dict[str, float | None]:
         parts: dict[str, float | None] = {}
@@ -219,11 +220,15 @@ def settle(inputs: SettlementInputs) -> Settlement | Unsettled:
     everything = (*inputs.forecast.values(), *inputs.actual.values())
     require_one_frame([("the plan", inputs.plan.forecast.frame), *((s.source, s.frame) for s in everything)])
     profile = measured_profile(inputs.results)
+    if profile.total_kwh <= 0:
+        return Unsettled(inputs.job_id, "the sampler found no meter and no model, so its energy is unknown")
     zone = inputs.realised.place.zone
     actual = inputs.actual.get(zone)
-    series = actual if actual is not None and emissions_g(profile, actual, 1.0) is not None else None
-    state: State = "modelled" if series is None else "settled" if inputs.final else "provisional"
-    series = series or inputs.forecast[zone]
+    has_actual = actual is not None and emissions_g(profile, actual, 1.0) is not None
+    state: State = "modelled" if not has_actual else "settled" if inputs.final else "provisional"
+    series = actual if has_actual else inputs.forecast.get(zone)
+    if series is None:
+        return Unsettled(inputs.job_id, f"no intensity of {zone} is known, neither what came nor what was expected")
     operational_g = emissions_g(profile, series, inputs.realised.pue)
     if operational_g is None:
         return Unsettled(inputs.job_id, f"{series.source} has no intensity of {zone} for the time of the run")
@@ -251,8 +256,6 @@ def settle(inputs: SettlementInputs) -> Settlement | Unsettled:
 def _band(inputs: SettlementInputs, profile: Profile, series: SignalSeries, state: State) -> tuple[float, float]:
     """Factors on the emissions: the energy's band, and where the intensity is modelled its band too, multiplied."""
     energy = sum(float(result["energy_j"]) for result in inputs.results)
-    if energy <= 0:
-        return 1.0, 1.0
     low = sum(float(result["energy_low_j"]) for result in inputs.results) / energy
     high = sum(float(result["energy_high_j"]) for result in inputs.results) / energy
     if state == "modelled" and series.low_g_per_kwh is not None and series.high_g_per_kwh is not None:
@@ -305,8 +308,8 @@ def _difference(inputs: SettlementInputs, profile: Profile, state: State) -> tup
     shapes = (_unit(planned), _unit(profile))
     energies = (planned.total_kwh, profile.total_kwh)
     changed = {
-        "energy": energies[0] != energies[1],
-        "timing": not shapes[0].same_as(shapes[1]),
+        "energy": not isclose(*energies, rel_tol=_SAME),
+        "timing": not planned.same_course_as(profile),
         "place": places[0] != places[1],
         "forecast": state != "modelled",
     }
@@ -330,12 +333,8 @@ def _difference(inputs: SettlementInputs, profile: Profile, state: State) -> tup
 
 
 def _unit(profile: Profile) -> Profile:
-    """The profile of one kWh with the same course; of a run without any energy, even over its time."""
-    total = profile.total_kwh
-    if total <= 0:
-        lengths_s = profile.end_s - profile.start_s
-        return Profile(profile.start_s, profile.end_s, lengths_s / lengths_s.sum())
-    return Profile(profile.start_s, profile.end_s, profile.energy_kwh / total)
+    """The profile of one kWh with the same course."""
+    return Profile(profile.start_s, profile.end_s, profile.energy_kwh / profile.total_kwh)
 
 
 def _intensity(total_g: float, energy_kwh: float, site: SitedPlace) -> float | None:

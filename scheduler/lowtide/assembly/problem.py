@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,8 +127,8 @@ def _power(request: PlanRequest, place: Place, offers: Mapping[RegionId, Offer])
         share = request.gpu_count / offer.gpu_count
     else:  # a machine of our own with this accelerator: as the ones on offer are, in the middle
         per_gpu = [(o.vcpus or 0.0, o.memory_gib or 0.0, o.gpu_count) for o in offers.values()]
-        vcpus = median(v / n for v, _, n in per_gpu) * request.gpu_count if per_gpu else request.cpus
-        memory_gib = median(m / n for _, m, n in per_gpu) * request.gpu_count if per_gpu else 0.0
+        vcpus = float(np.median([v / n for v, _, n in per_gpu])) * request.gpu_count if per_gpu else request.cpus
+        memory_gib = float(np.median([m / n for _, m, n in per_gpu])) * request.gpu_count if per_gpu else 0.0
         share = 1.0
     return gpu_job_power_w(request.gpu, request.gpu_count, vcpus * share, memory_gib * share)
 

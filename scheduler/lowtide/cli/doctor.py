@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import click
@@ -55,6 +56,12 @@ def _store(wiring: Wiring) -> str:
 
 
 def _meters() -> list[tuple[str, str]]:
-    from lowtide_sampler.main import sources
+    from lowtide_sampler.sources import find_sources
 
-    return [(f"meter {found['name']}", str(found["said"])) for found in sources()]
+    sources = find_sources(os.environ)
+    found = [(f"meter {f.name}", f.why if f.found else f"missing: {f.why}") for f in sources.findings]
+    return [
+        *found,
+        *((source.name, source.label) for source in sources.models),
+        *(("", note) for note in sources.notes),
+    ]

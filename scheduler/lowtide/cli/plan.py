@@ -54,7 +54,7 @@ def lines(found: Quote, now_utc: datetime) -> list[str]:
     plan, request = found.plan, found.request
     window = Span(request.earliest_utc, min(request.deadline_utc, plan.forecast.known_until_utc))
     return [
-        _headline(found),
+        *_headlines(found),
         "",
         *plot(found.series, window, plan.segments, None),
         "",
@@ -64,17 +64,18 @@ def lines(found: Quote, now_utc: datetime) -> list[str]:
     ]
 
 
-def _headline(found: Quote) -> str:
+def _headlines(found: Quote) -> list[str]:
     plan, forecast = found.plan, found.plan.forecast
-    where = plan.segments[0].zone
-    if plan.segments[0].region != LOCAL:
-        where = f"{plan.segments[0].region} ({where})"  # type: ignore[assignment]
+    segment = plan.segments[0]
+    where = segment.zone if segment.region == LOCAL else f"{segment.region} ({segment.zone})"
     issued = f", issued {figures.clock(forecast.issued_at)}" if forecast.issued_at else ""
-    note = f" ({found.series.note})" if found.series.note else ""
-    return (
-        f"{where} · {forecast.source}{issued}{note} · {forecast.frame} · "
-        f"{figures.duration(found.request.duration_s)} at {found.power_w:.4g} W ({found.power_basis})"
-    )
+    note = f", {found.series.note}" if found.series.note else ""
+    took = figures.duration(found.request.duration_s)
+    return [
+        f"{where} · {took} at {figures.significant(found.power_w)} W ({found.power_basis})",
+        f"{forecast.source}{issued}{note}",
+        f"{forecast.frame}",
+    ]
 
 
 def _figures(found: Quote, now_utc: datetime) -> list[str]:
@@ -85,7 +86,7 @@ def _figures(found: Quote, now_utc: datetime) -> list[str]:
         band = f" ({figures.band(plan.emissions_low_g, plan.emissions_high_g)})"
     against = plan.baseline_g if plan.baseline_g is not None else plan.at_once_g
     once = "at once" if plan.baseline_g is not None else "at once there"
-    saved = f"{plan.saved_pct:.0f} %" if plan.saved_pct is not None else f"not known: {plan.no_baseline_why}"
+    saved = figures.percent(plan.saved_pct) if plan.saved_pct is not None else f"not known: {plan.no_baseline_why}"
     price = f"${plan.price_usd:.2f}" if plan.price_usd is not None else "none known"
     if all(segment.region == LOCAL for segment in plan.segments):
         price = "none at home"

@@ -94,13 +94,18 @@ def _row(number: int, region: RankedRegion, now_utc: datetime) -> tuple[str, ...
         candidate.region,
         candidate.zone,
         f"{region.intensity_g_per_kwh:.0f}",
-        "place only" if start is None else "at once" if start <= now_utc else figures.clock(start),
+        "place only" if start is None else "at once" if start <= now_utc else _short(start, now_utc),
         figures.grams(region.emissions_g),
         figures.grams(candidate.transfer_g),
         "-" if region.saved_pct is None else f"{region.saved_pct:.0f} %",
         "not known" if offer.price_usd_per_h is None else f"${offer.price_usd_per_h:.2f}",
         offer.machine,
     )
+
+
+def _short(instant: datetime, now_utc: datetime) -> str:
+    here = instant.astimezone()
+    return f"{here:%H:%M}" if here.date() == now_utc.astimezone().date() else f"{here:%a %H:%M}"
 
 
 def _below(ranking: Ranking, request: PlanRequest, shown: int) -> list[str]:
@@ -124,8 +129,9 @@ def _below(ranking: Ranking, request: PlanRequest, shown: int) -> list[str]:
     if first:
         sources = " and ".join(dict.fromkeys(region.series.source for region in ranking.regions))
         power = ranking.gathered.power[first.option.candidate.region]
+        took = figures.duration(request.duration_s)
         lines.append(
-            f"{figures.duration(request.duration_s)} at {power.power_w:.4g} W ({power.basis}) · "
-            f"{sources} · {first.series.frame}"
+            f"{took} at {figures.significant(power.power_w)} W in {first.option.candidate.region} ({power.basis})"
         )
+        lines.append(f"{sources} · {first.series.frame} · times are {request.earliest_utc.astimezone():%Z}")
     return lines

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
 _UNKNOWN = "-"
+_NOTHING = 1e-6
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """``4890`` -> ``4,890``; ``0.20999`` -> ``0.210``; ``0`` -> ``0``."""
-    if value == 0:
+    """``4890`` -> ``4,890``; ``0.20999`` -> ``0.210``; what is less than a millionth is ``0``."""
+    if abs(value) < _NOTHING:
         return "0"
     text = f"{float(f'{value:.{digits}g}'):,.10f}"
     whole, _, part = text.partition(".")
@@ -39,7 +40,7 @@ def signed_grams(emissions_g: float | None) -> str:
     """``+3.00 g``, ``-0.80 g``, ``0 g``."""
     if emissions_g is None:
         return _UNKNOWN
-    return f"+{grams(emissions_g)}" if emissions_g > 0 else grams(emissions_g)
+    return f"+{grams(emissions_g)}" if emissions_g >= _NOTHING else grams(emissions_g)
 
 
 def band(low_g: float, high_g: float) -> str:
@@ -60,7 +61,7 @@ def kwh(energy_kwh: float | None) -> str:
 
 def percent(value_pct: float | None) -> str:
     """``45 %``; ``-`` for unknown."""
-    return _UNKNOWN if value_pct is None else f"{value_pct:.0f} %"
+    return _UNKNOWN if value_pct is None else f"{round(value_pct)} %"
 
 
 def intensity(g_per_kwh: float | None) -> str:

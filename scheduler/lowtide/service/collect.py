@@ -19,13 +19,12 @@ MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
 
 def journal_result(spool: Path, run_id: str) -> dict[str, Any] | None:
     """What the sampler's journal of a run says; None where there is none, or nothing readable in it."""
-    from lowtide_sampler.journal import read_journal, replay
+    from lowtide_sampler.journal import JournalError, read_journal, replay
 
-    path = spool / f"{run_id}.jsonl"
-    if not path.exists():
+    try:
+        return replay(read_journal(spool / f"{run_id}.jsonl"))
+    except (OSError, JournalError):
         return None
-    records = read_journal(str(path))
-    return replay(records) if records else None
 
 
 def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:

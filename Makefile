@@ -1,0 +1,68 @@
+# Every target makes the virtual environment itself, from nothing but Python and the package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOTS := core regions_data/lowtide_facts providers scheduler
+EXAMPLES ?= 10000
+KILLS ?= 50
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench soak lock clean
+
+help:
+	@echo "make demo    show the whole path on this machine, in a minute"
+	@echo "make test    run the tests, with coverage"
+	@echo "make lint    style, types, import contracts"
+	@echo "make format  put the sources in order"
+	@echo "make bench   print how fast it is, each figure beside its bar"
+	@echo "make soak    the property and kill tests at full count (EXAMPLES=$(EXAMPLES), KILLS=$(KILLS))"
+	@echo "make lock    resolve the dependencies anew"
+	@echo "make clean   remove the virtual environment"
+
+# Two stamps: the base environment is enough for the demo; the development one has the tools as well.
+$(VENV)/.base: requirements/base.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lowtide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing $<"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q $(ROOTS)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.base
+	@echo "installing $<"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+demo: $(VENV)/.base
+	@$(BIN)/lowtide demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n auto --cov --cov-report=term
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m compileall -q $(ROOTS)
+	@$(BIN)/python bench/commands.py
+	@$(BIN)/python bench/planner.py
+
+soak: $(VENV)/.dev
+	@LOWTIDE_EXAMPLES=$(EXAMPLES) LOWTIDE_KILLS=$(KILLS) $(BIN)/python -m pytest -q -n auto tests/property tests/faults
+
+lock:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in -o requirements/base.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet -o requirements/dev.lock -c requirements/base.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --all-extras -o requirements/all.lock
+
+clean:
+	@rm -rf $(VENV)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import from_epoch_s, iso_utc, parse_iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from lowtide_core.places import ZoneId
@@ -24,21 +24,37 @@ if TYPE_CHECKING:
     from lowtide_core.spans import Span
 
 _NEEDED = ("start_utc", "intensity_g_per_kwh")
+_FRAME = ("basis", "scope", "accounting")
+_COLUMNS = (*_NEEDED, "issued_utc", "zone", *_FRAME)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    zone: str
-    issued_s: float | None
-    start_s: float
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    rows: tuple[_Row, ...]
-    frame: Frame | None
+    """Columns of a file, (n,) each, in its order; times in seconds since 1970.
+
+    Attributes:
+        line: Where the row stands; in Parquet its number, from 1.
+        issued_s: None for a file of actuals.
+        said: Basis, scope and accounting, empty where the file does not say.
+    """
+
+    line: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    zone: np.ndarray[tuple[int, ...], np.dtype[np.str_]]
+    start_s: FloatArray
+    issued_s: FloatArray | None
+    intensity_g_per_kwh: FloatArray
+    said: tuple[str, str, str]
+
+    def at(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> _Table:
+        """The rows of that mask or order."""
+        return _Table(
+            self.line[rows],
+            self.zone[rows],
+            self.start_s[rows],
+            None if self.issued_s is None else self.issued_s[rows],
+            self.intensity_g_per_kwh[rows],
+            self.said,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ class FileSource:
     """A file with ``start_utc, intensity_g_per_kwh``, perhaps ``issued_utc``, ``zone`` and a frame's three columns.
 
     Attributes:
-        default_frame: What the figures mean where the file does not say.
+        default_frame: What the figures mean as far as the file does not say.
         as_of_utc: Forecasts issued later are not known yet; None takes the newest.
     """
 
@@ -60,26 +76,38 @@ class FileSource:
 
     @property
     def frame(self) -> Frame:
-        return _table(self.path).frame or self.default_frame
+        given: dict[str, Any] = {name: said for name, said in zip(_FRAME, self._said, strict=True) if said}
+        try:
+            return replace(self.default_frame, **given)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error.message}", hint=error.hint, path=self.path) from error
+
+    @property
+    def _said(self) -> tuple[str, str, str]:
+        return _table(self.path).said
 
     def covers(self, zone: ZoneId) -> bool:
-        return any(row.zone in ("", zone) for row in _table(self.path).rows)
+        return bool(np.isin(_table(self.path).zone, ("", zone)).any())
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        rows = [row for row in _table(self.path).rows if row.zone in ("", zone)]
-        if not rows:
-            zones = sorted({row.zone for row in _table(self.path).rows})
+        table = _table(self.path)
+        rows = table.at(np.isin(table.zone, ("", zone)))
+        if not rows.line.size:
+            zones = np.unique(table.zone).tolist()
             raise InputError(
-                f"{self.path} has no rows of zone {zone}.", hint=nearest(zone, zones) or f"It has {', '.join(zones)}."
+                f"{self.path} has no rows of zone {zone}.",
+                hint=nearest(zone, zones) or f"It has {', '.join(zones)}.",
+                path=self.path,
+                zone=zone,
             )
         issued_s = self._issue_s(rows, wanted)
-        series = self._series(zone, [row for row in rows if row.issued_s == issued_s], issued_s)
-        return _whole(series.clip(span), span, self.path)
+        if rows.issued_s is not None:
+            rows = rows.at(rows.issued_s == issued_s)
+        return _whole(self._series(zone, rows, issued_s, wanted).clip(span), span, self.path)
 
-    def _issue_s(self, rows: list[_Row], wanted: Wanted) -> float | None:
+    def _issue_s(self, rows: _Table, wanted: Wanted) -> float | None:
         """Which issue is meant; None in a file of actuals."""
-        issues = sorted({row.issued_s for row in rows if row.issued_s is not None})
-        if not issues:
+        if rows.issued_s is None:
             return None
         if wanted == "actual":
             raise NoData(
@@ -88,32 +116,39 @@ class FileSource:
                 operation=wanted,
                 hint="A file of actuals has no column issued_utc.",
             )
-        known = [issue for issue in issues if self.as_of_utc is None or issue <= self.as_of_utc.timestamp()]
-        if not known:
+        if self.as_of_utc is None:
+            return float(rows.issued_s.max())
+        known = rows.issued_s[rows.issued_s <= self.as_of_utc.timestamp()]
+        if not known.size:
             raise InputError(
-                f"{self.path} has no forecast issued by {iso_utc(self.as_of_utc)}: "  # type: ignore[arg-type]
-                f"its first is of {iso_utc(from_epoch_s(issues[0]))}.",
+                f"{self.path} has no forecast issued by {iso_utc(self.as_of_utc)}: "
+                f"its first is of {iso_utc(from_epoch_s(float(rows.issued_s.min())))}.",
                 hint="Plan from a later time (--now), or add earlier issues.",
+                path=self.path,
             )
-        return known[-1]
+        return float(known.max())
 
-    def _series(self, zone: ZoneId, rows: list[_Row], issued_s: float | None) -> SignalSeries:
-        rows = sorted(rows, key=lambda row: row.start_s)
-        starts_s = np.array([row.start_s for row in rows])
-        step_s = _step_s(self.path, rows, starts_s)
-        values = np.full(round((starts_s[-1] - starts_s[0]) / step_s) + 1, np.nan)
-        values[np.round((starts_s - starts_s[0]) / step_s).astype(int)] = [row.value for row in rows]
-        said = "" if _table(self.path).frame else f"taken as {self.default_frame}: the file does not say"
+    def _series(self, zone: ZoneId, rows: _Table, issued_s: float | None, wanted: Wanted) -> SignalSeries:
+        rows = rows.at(np.argsort(rows.start_s, kind="stable"))
+        step_s = _step_s(self.path, rows)
+        places = np.round((rows.start_s - rows.start_s[0]) / step_s).astype(np.int64)
+        values = np.full(int(places[-1]) + 1, np.nan)
+        values[places] = rows.intensity_g_per_kwh
+        notes = []
+        if not all(self._said):
+            notes.append(f"taken as {self.frame}: the file does not say")
+        if issued_s is None and wanted == "forecast":
+            notes.append("the file's own figures taken as known beforehand")
         return SignalSeries(
             zone=zone,
-            start_utc=from_epoch_s(starts_s[0]),
+            start_utc=from_epoch_s(float(rows.start_s[0])),
             step_s=step_s,
             intensity_g_per_kwh=values,
             frame=self.frame,
             kind="actual" if issued_s is None else "forecast",
             source=self.name,
             issued_at=None if issued_s is None else from_epoch_s(issued_s),
-            note=said,
+            note="; ".join(notes),
         )
 
 
@@ -126,118 +161,193 @@ def _whole(series: SignalSeries, span: Span, path: str) -> SignalSeries:
         raise InputError(
             f"{path} has no value for {inside[0]}{f' and {len(inside) - 1} more gaps' if len(inside) > 1 else ''}.",
             hint="Fill the gap, or choose a window without it.",
+            path=path,
             missing=tuple(inside),
         )
     return series
 
 
-def _step_s(path: str, rows: Sequence[_Row], starts_s: FloatArray) -> float:
-    if len(rows) == 1:
-        raise InputError(f"{path} has one row, so its step is unknown.", hint="Give at least two.")
-    gaps_s = np.diff(starts_s)
-    step_s = float(gaps_s.min())
-    if step_s <= 0:
-        twice = rows[int(np.argmin(gaps_s)) + 1]
-        raise InputError(
-            f"{path}, line {twice.line}: {iso_utc(from_epoch_s(twice.start_s))} stands there twice.",
-            hint="Keep one row for each start.",
+def _step_s(path: str, rows: _Table) -> float:
+    """The step between most rows; each other distance is a whole number of them.
+
+    Args:
+        rows: Of one zone and issue, by start.
+    """
+    if rows.line.size == 1:
+        raise InputError(f"{path} has one row, so its step is unknown.", hint="Give at least two.", path=path)
+    between_s = np.diff(rows.start_s)
+    twice = np.flatnonzero(between_s == 0)
+    if twice.size:
+        raise _at_line(
+            path,
+            rows,
+            int(twice[0]) + 1,
+            "stands there twice",
+            "Keep one row for each start (and zone, and issue).",
         )
-    odd = np.flatnonzero(np.abs(gaps_s / step_s - np.round(gaps_s / step_s)) > 1e-6)
+    distances_s, counts = np.unique(between_s, return_counts=True)
+    step_s = float(distances_s[np.argmax(counts)])
+    steps = between_s / step_s
+    odd = np.flatnonzero(np.abs(steps - np.maximum(np.round(steps), 1)) > 1e-6)
     if odd.size:
-        row = rows[int(odd[0]) + 1]
-        raise InputError(
-            f"{path}, line {row.line}: {iso_utc(from_epoch_s(row.start_s))} is not on the file's step of {step_s:g} s.",
-            hint="Give one constant step; missing steps are allowed.",
+        raise _at_line(
+            path,
+            rows,
+            int(odd[0]) + 1,
+            f"is not on the file's step of {step_s:g} s",
+            "Give one constant step; its start is what a row's time means.",
         )
     return step_s
 
 
-@lru_cache(maxsize=8)
+def _at_line(path: str, rows: _Table, index: int, what: str, hint: str) -> InputError:
+    line = int(rows.line[index])
+    start = iso_utc(from_epoch_s(float(rows.start_s[index])))
+    return InputError(f"{path}, line {line}: {start} {what}.", hint=hint, path=path, line=line)
+
+
 def _table(path: str) -> _Table:
-    """The whole file, checked row by row.
+    """The whole file, checked row by row; read again only when it has changed.
 
     Raises:
         InputError: Unreadable, a column missing, or a cell that cannot be; names the file and the line.
     """
-    rows: list[_Row] = []
-    frames: set[tuple[str, str, str]] = set()
-    for line, cells in _cells(path):
-        rows.append(_row(path, line, cells))
-        said = (cells.get("basis") or "", cells.get("scope") or "", cells.get("accounting") or "")
-        frames.add(said)
-    if not rows:
-        raise InputError(f"{path} has no rows.", hint="It needs at least two steps of intensity.")
-    if len(frames) > 1:
-        meanings = " and ".join(" ".join(frame).strip() or "nothing said" for frame in sorted(frames))
-        raise InputError(
-            f"{path} mixes figures of different meaning: {meanings}.",
-            hint="Keep one basis, scope and accounting to a file.",
-        )
-    said = frames.pop()
-    if not any(said):
-        return _Table(tuple(rows), None)
-    return _Table(tuple(rows), Frame(*said))  # type: ignore[arg-type]
-
-
-def _row(path: str, line: int, cells: dict[str, str]) -> _Row:
     try:
-        start_s = parse_iso_utc(cells["start_utc"]).timestamp()
-        issued = cells.get("issued_utc")
-        issued_s = parse_iso_utc(issued).timestamp() if issued else None
-    except InputError as error:
-        raise InputError(f"{path}, line {line}: {error.message}", hint=error.hint, path=path, line=line) from None
-    text = (cells["intensity_g_per_kwh"] or "").strip()
+        stat = Path(path).stat()
+        return _load(path, stat.st_mtime_ns, stat.st_size)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"The signal file {path} cannot be read: {said}.",
+            hint="Name a readable file, CSV in UTF-8 or Parquet.",
+            path=path,
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, mtime_ns: int, size: int) -> _Table:  # noqa: ARG001  the key of the cache
+    lines: list[int] = []
+    texts: list[tuple[str, ...]] = []
+    for line, cells in _rows(path):
+        lines.append(line)
+        texts.append(cells)
+    if not lines:
+        raise InputError(f"{path} has no rows.", hint="It needs at least two steps of intensity.", path=path)
+    start, intensity, issued, zone, *frame = zip(*texts, strict=True)
+    has_issues = any(issued)
+    if has_issues and not all(issued):
+        line = lines[issued.index("")]
+        raise InputError(
+            f"{path}, line {line}: issued_utc is empty.",
+            hint="Say when each row was issued, or keep actuals in a file of their own.",
+            path=path,
+            line=line,
+        )
+    return _Table(
+        np.array(lines),
+        np.array(zone),
+        _numbers(path, lines, start, _instant_s),
+        _numbers(path, lines, issued, _instant_s) if has_issues else None,
+        _numbers(path, lines, intensity, _intensity),
+        _one_frame(path, lines, list(zip(*frame, strict=True))),
+    )
+
+
+def _numbers(path: str, lines: Sequence[int], texts: Sequence[str], read: Callable[[str], float]) -> FloatArray:
+    """The column as numbers; issue times repeat, so each text is read once."""
+    known: dict[str, float] = {}
+    for line, text in zip(lines, texts, strict=True):
+        if text in known:
+            continue
+        try:
+            known[text] = read(text)
+        except InputError as error:
+            raise InputError(f"{path}, line {line}: {error.message}", hint=error.hint, path=path, line=line) from error
+    return np.array([known[text] for text in texts], dtype=np.float64)
+
+
+def _instant_s(text: str) -> float:
+    return parse_iso_utc(text).timestamp()
+
+
+def _intensity(text: str) -> float:
     try:
         value = float(text) if text else float("nan")
     except ValueError:
         value = float("inf")
     if value < 0 or np.isinf(value):
         raise InputError(
-            f"{path}, line {line}: the intensity {text!r} is not a number of g/kWh.",
+            f"the intensity {text!r} is not a number of g/kWh.",
             hint="Give a number that is not negative; leave the cell empty where none is known.",
-            path=path,
-            line=line,
         )
-    return _Row(line, (cells.get("zone") or "").strip(), issued_s, start_s, value)
+    return value
 
 
-def _cells(path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        if path.lower().endswith((".parquet", ".pq")):
-            yield from _parquet_cells(path)
-            return
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            _require_columns(path, reader.fieldnames or ())
-            for cells in reader:
-                if None in cells:
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: it has more cells than the head.",
-                        hint="Give every row the columns of the first line.",
-                    )
-                yield reader.line_num, cells
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"The signal file {path} cannot be read: {said}.", hint="Check its name and rights."
-        ) from error
+def _one_frame(path: str, lines: Sequence[int], frames: Sequence[tuple[str, ...]]) -> tuple[str, str, str]:
+    first = frames[0]
+    for line, frame in zip(lines, frames, strict=True):
+        if frame != first:
+            raise InputError(
+                f"{path}, line {line}: it mixes figures of different meaning, "
+                f"{_words(first)} before and {_words(frame)} here.",
+                hint="Keep one basis, scope and accounting to a file.",
+                path=path,
+                line=line,
+            )
+    basis, scope, accounting = first
+    return basis, scope, accounting
 
 
-def _parquet_cells(path: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _words(frame: tuple[str, ...]) -> str:
+    return " ".join(filter(None, frame)) or "nothing said"
+
+
+def _rows(path: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Number and cells of each row, the cells as ``_COLUMNS`` orders them, empty where the file has no such column."""
+    lines = _parquet_lines(path) if path.lower().endswith((".parquet", ".pq")) else _csv_lines(path)
+    _, names = next(lines, (0, []))
+    _require_columns(path, names)
+    places = [names.index(name) if name in names else -1 for name in _COLUMNS]
+    for line, cells in lines:
+        if not cells:
+            continue  # an empty line at the end
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path}, line {line}: it has {len(cells)} cells, the head {len(names)}.",
+                hint="Give every row the columns of the first line.",
+                path=path,
+                line=line,
+            )
+        yield line, tuple(cells[place].strip() if place >= 0 else "" for place in places)
+
+
+def _csv_lines(path: str) -> Iterator[tuple[int, list[str]]]:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        for cells in reader:
+            yield reader.line_num, cells
+
+
+def _parquet_lines(path: str) -> Iterator[tuple[int, list[str]]]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import read_table
     except ImportError:
         raise InputError(
-            f"Reading {path} needs pyarrow.", hint="pip install 'lowtide[parquet]', or write the file as CSV."
+            f"Reading {path} needs pyarrow.",
+            hint="pip install 'lowtide[parquet]', or write the file as CSV.",
+            path=path,
         ) from None
     try:
         table = read_table(path)
     except ArrowException as error:
-        raise InputError(f"The signal file {path} is not Parquet: {error}.", hint="Check the file.") from error
-    _require_columns(path, table.column_names)
-    for line, row in enumerate(table.to_pylist(), 1):
-        yield line, {key: _text(value) for key, value in row.items()}
+        raise InputError(
+            f"The signal file {path} is not Parquet: {error}.", hint="Check the file.", path=path
+        ) from error
+    yield 0, list(table.column_names)
+    columns: Iterable[list[object]] = (column.to_pylist() for column in table.columns)
+    for number, row in enumerate(zip(*columns, strict=True), 1):
+        yield number, [_text(value) for value in row]
 
 
 def _text(value: object) -> str:
@@ -248,11 +358,13 @@ def _text(value: object) -> str:
 
 
 def _require_columns(path: str, found: Sequence[str]) -> None:
-    missing = [name for name in _NEEDED if name not in found]
-    if missing:
-        raise InputError(
-            f"{path} has no column {missing[0]!r}; it has {', '.join(found) or 'none'}.",
-            hint=nearest(missing[0], found) or f"A signal file has the columns {', '.join(_NEEDED)}.",
-            path=path,
-            columns=tuple(found),
-        )
+    missing = next((name for name in _NEEDED if name not in found), None)
+    if missing is None:
+        return
+    near = nearest(missing, [name for name in found if name not in _COLUMNS], count=1)
+    raise InputError(
+        f"{path} has no column {missing}; it has {', '.join(found) or 'none'}.",
+        hint=near or f"A signal file has the columns {', '.join(_NEEDED)} in its first line.",
+        path=path,
+        columns=tuple(found),
+    )

@@ -10,8 +10,10 @@ from lowtide_core.errors import InputError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from lowtide_core.ports import SignalSource
+    from lowtide_providers.http import Http
 
 TOKEN_NAMES = (
     "ELECTRICITYMAPS_API_TOKEN",
@@ -34,6 +36,7 @@ class SignalSettings:
 
     Attributes:
         as_of_utc: The time of planning: a file's later forecasts are not known yet; None is now.
+        cache_dir: Where answers from the network are kept; None keeps none.
     """
 
     electricitymaps_token: str = field(default="", repr=False)
@@ -41,6 +44,13 @@ class SignalSettings:
     timeout_s: float = 10.0
     retries: int = 3
     as_of_utc: datetime | None = None
+    cache_dir: Path | None = None
+
+    @property
+    def http(self) -> Http:
+        from lowtide_providers.http import Http
+
+        return Http(self.timeout_s, self.retries, self.offline)
 
 
 def token_in(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -60,6 +70,7 @@ def build_source(name: str, settings: SignalSettings) -> SignalSource:
         raise InputError(
             "CO2 Signal's service is gone.",
             hint="Use electricitymaps with a key of Electricity Maps (ELECTRICITYMAPS_API_TOKEN).",
+            source=name,
         )
     if name.lower().endswith((".csv", ".parquet", ".pq")) or "/" in name:
         from lowtide_providers.signals.file import FileSource
@@ -96,19 +107,23 @@ def _static(_: SignalSettings) -> SignalSource:
 
 
 def _gb_neso(settings: SignalSettings) -> SignalSource:
-    from lowtide_providers.http import Http
     from lowtide_providers.signals.gb_neso import GbNesoSource
 
-    return GbNesoSource(http=Http(settings.timeout_s, settings.retries, settings.offline))
+    return _cached(GbNesoSource(settings.http), settings)
 
 
 def _electricitymaps(settings: SignalSettings) -> SignalSource:
-    from lowtide_providers.http import Http
     from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
 
-    return ElectricityMapsSource(
-        settings.electricitymaps_token, http=Http(settings.timeout_s, settings.retries, settings.offline)
-    )
+    return _cached(ElectricityMapsSource(settings.electricitymaps_token, settings.http), settings)
+
+
+def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
+    if settings.cache_dir is None:
+        return source
+    from lowtide_providers.signals.cache import CachedSource
+
+    return CachedSource(source, settings.cache_dir)
 
 
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.dispatch.start import ask_engine
+from lowtide.jobs.states import IN_FLIGHT
 from lowtide.store.jobs import AttemptEnd
-from lowtide_core.errors import ProviderError, StaleOwner
+from lowtide_core.errors import InputError, ProviderError, StaleOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,11 +20,17 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import Attempt, JobRecord
     from lowtide_core.launches import EngineReport
 
+_MINE_FOR = timedelta(seconds=5)
+"""So long what I have just submitted may take to show; what others have submitted may be orphaned already."""
+
+_SILENT = "its engine does not answer: "
+
 
 def reconcile(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tuple[JobRecord, ...]:
     """Brings every job in flight (of ``only``, where it names some) to where its engine says it is.
 
-    One question per engine. Returns the jobs that moved. An engine that does not answer leaves its jobs as they are.
+    One question per engine. Returns the jobs that moved. An engine that does not answer leaves its jobs as they are,
+    and they say so.
     """
     asked: dict[str, list[tuple[JobRecord, Attempt]]] = {}
     for record in actor.jobs.in_flight():
@@ -29,10 +38,10 @@ def reconcile(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tupl
             asked.setdefault(record.attempt.engine, []).append((record, record.attempt))
     moved = []
     for name, flying in asked.items():
-        for record, attempt, report in _observed(actor, name, flying):
+        for record, attempt, report in _observed(actor, name, flying, now_utc):
             try:
-                after = _settle_with(actor, record, attempt, report, now_utc)
-            except StaleOwner:  # somebody else has written it down meanwhile
+                after = _follow(actor, record, attempt, report, now_utc)
+            except StaleOwner:  # somebody else has written it down meanwhile, or the user wants it cancelled
                 continue
             if after.state != record.state:
                 moved.append(after)
@@ -40,57 +49,81 @@ def reconcile(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tupl
 
 
 def _observed(
-    actor: Actor, name: str, flying: list[tuple[JobRecord, Attempt]]
+    actor: Actor, name: str, flying: list[tuple[JobRecord, Attempt]], now_utc: datetime
 ) -> Iterable[tuple[JobRecord, Attempt, EngineReport]]:
-    engine = actor.engine(name)
     try:
+        engine = actor.engine(name)
         for record, attempt in flying:
             if record.cancel_wanted:
                 engine.cancel(attempt.key)
         reports = engine.observe([attempt.key for _, attempt in flying])
-    except ProviderError:
+    except (ProviderError, InputError) as error:
+        for record, _ in flying:
+            with suppress(StaleOwner):
+                actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=_SILENT + error.message)
         return ()
     return ((record, attempt, report) for (record, attempt), report in zip(flying, reports, strict=True))
 
 
-def _settle_with(
-    actor: Actor, record: JobRecord, attempt: Attempt, report: EngineReport, now_utc: datetime
-) -> JobRecord:
-    if report.state == "ended":
-        return _ended(actor, record, report.exit_status, report, now_utc)
-    if report.state == "vanished" or (report.state == "absent" and record.state == "running"):
-        known = actor.exit_in_journal(attempt.key)
-        if known is not None:
-            return _ended(actor, record, known, report, now_utc)
-        return _lost(actor, record, report, now_utc)
-    if report.state in ("absent", "accepted"):  # the claimer, or the engine's starter, died in between
-        return ask_engine(actor, record, now_utc)
+def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineReport, now_utc: datetime) -> JobRecord:
+    """Writes down what the engine says of the job's newest attempt."""
+    acknowledged = record.state == "running" or attempt.ref is not None
+    if report.state in ("ended", "vanished") or (report.state == "absent" and acknowledged):
+        if report.exit_status is None:
+            report = replace(report, exit_status=actor.exit_in_journal(attempt.key))
+        return _close(actor, record, report, now_utc)
+    if report.state in ("absent", "accepted"):
+        if record.cancel_wanted or now_utc >= record.spec.deadline_utc:
+            return _keep_from_starting(actor, record, attempt, now_utc)
+        if record.owner == actor.owner and abs(now_utc - attempt.claimed_utc) < _MINE_FOR:
+            return record
+        return ask_engine(actor, record, now_utc)  # the claimer, or the engine's starter, died in between
     if record.state == "starting":
+        end = AttemptEnd(report.started_utc, None, None)
         return actor.jobs.move(
-            record,
-            "start",
-            at_utc=now_utc,
-            who=actor.who,
-            why="it runs",
-            owner=record.owner,
-            end=AttemptEnd(report.started_utc, None, None),
+            record, "start", at_utc=now_utc, who=actor.who, why="it runs", owner=record.owner, end=end
         )
+    if record.why.startswith(_SILENT):
+        return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why="its engine answers again: it runs")
     return record
 
 
-def _ended(
-    actor: Actor, record: JobRecord, exit_status: int | None, report: EngineReport, now_utc: datetime
-) -> JobRecord:
-    end = AttemptEnd(report.started_utc, report.ended_utc or now_utc, exit_status)
-    if record.cancel_wanted and exit_status != 0:
-        move, why = "stop", "cancelled"
-    elif exit_status == 0:
-        move, why = "finish", "exit status 0"
-    elif exit_status is None:
-        move, why = "stop", report.why
-    else:
-        move, why = "fail", f"exit status {exit_status}" + (f", {report.why}" if report.why else "")
-    return actor.jobs.move(record, move, at_utc=now_utc, who=actor.who, why=why, end=end)
+def _keep_from_starting(actor: Actor, record: JobRecord, attempt: Attempt, now_utc: datetime) -> JobRecord:
+    """Too late, or no longer wanted: the engine is told first, so that nobody who submits it now starts it."""
+    try:
+        engine = actor.engine(attempt.engine)
+        engine.cancel(attempt.key)
+        (report,) = engine.observe([attempt.key])
+    except ProviderError as error:
+        return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=_SILENT + error.message)
+    if report.state == "absent":
+        return _never_began(actor, record, "it had not started", now_utc)
+    if report.state == "accepted":
+        return record
+    return _follow(actor, record, attempt, report, now_utc)
+
+
+def _close(actor: Actor, record: JobRecord, report: EngineReport, now_utc: datetime) -> JobRecord:
+    """The attempt is over: by its exit status, or without one."""
+    if report.exit_status is None:
+        if report.state == "ended" and report.started_utc is None:
+            return _never_began(actor, record, report.why, now_utc)
+        return _lost(actor, record, report, now_utc)
+    end = AttemptEnd(report.started_utc, report.ended_utc or now_utc, report.exit_status)
+    why = f"exit status {report.exit_status}" + (f", {report.why}" if report.why else "")
+    if report.exit_status == 0:
+        return actor.jobs.move(record, "finish", at_utc=now_utc, who=actor.who, why=why, end=end)
+    if record.cancel_wanted:
+        return actor.jobs.move(record, "stop", at_utc=now_utc, who=actor.who, why=f"cancelled; {why}", end=end)
+    return actor.jobs.move(record, "fail", at_utc=now_utc, who=actor.who, why=why, end=end)
+
+
+def _never_began(actor: Actor, record: JobRecord, said: str, now_utc: datetime) -> JobRecord:
+    end = AttemptEnd(None, now_utc, None)
+    if not record.cancel_wanted and now_utc >= record.spec.deadline_utc:
+        why = "its deadline passed before the engine had started it"
+        return actor.jobs.move(record, "miss", at_utc=now_utc, who=actor.who, why=why, end=end)
+    return actor.jobs.move(record, "stop", at_utc=now_utc, who=actor.who, why=f"cancelled; {said}", end=end)
 
 
 def _lost(actor: Actor, record: JobRecord, report: EngineReport, now_utc: datetime) -> JobRecord:
@@ -98,11 +131,12 @@ def _lost(actor: Actor, record: JobRecord, report: EngineReport, now_utc: dateti
     said = f"attempt {len(record.attempts)} is lost: {report.why or 'its engine does not know it'}"
     if record.cancel_wanted:
         return actor.jobs.move(record, "stop", at_utc=now_utc, who=actor.who, why=f"cancelled; {said}", end=end)
-    fits = now_utc + timedelta(seconds=record.spec.duration_s) <= record.spec.deadline_utc
-    if len(record.attempts) <= record.spec.retries and fits:
-        return actor.jobs.move(record, "retry", at_utc=now_utc, who=actor.who, why=f"{said}; run again", end=end)
-    left = "" if len(record.attempts) > record.spec.retries else "; no time is left to run it again"
-    return actor.jobs.move(record, "lose", at_utc=now_utc, who=actor.who, why=said + left, end=end)
+    if len(record.attempts) > record.spec.retries:
+        return actor.jobs.move(record, "lose", at_utc=now_utc, who=actor.who, why=said, end=end)
+    if now_utc + timedelta(seconds=record.spec.duration_s) > record.spec.deadline_utc:
+        said += "; no time is left to run it again"
+        return actor.jobs.move(record, "lose", at_utc=now_utc, who=actor.who, why=said, end=end)
+    return actor.jobs.move(record, "retry", at_utc=now_utc, who=actor.who, why=f"{said}; run again", end=end)
 
 
 def request_cancel(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
@@ -111,7 +145,14 @@ def request_cancel(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRec
     Raises:
         IllegalTransition: The job has ended.
     """
-    if record.state not in ("starting", "running"):
+    try:
+        return _cancel(actor, record, now_utc)
+    except StaleOwner:  # it was being claimed, or has just ended
+        return _cancel(actor, actor.jobs.get(record.job_id), now_utc)
+
+
+def _cancel(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
+    if record.state not in IN_FLIGHT:
         return actor.jobs.move(record, "cancel", at_utc=now_utc, who=actor.who, why="cancelled by the user")
     if not record.cancel_wanted:
         actor.jobs.want_cancel(record, at_utc=now_utc, who=actor.who)

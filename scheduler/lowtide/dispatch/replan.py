@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord, NewPlan
 
 MOST_AGE = timedelta(hours=1)
-"""A forecast older than this is looked at again."""
+"""A plan older than this is looked at again, where sources issue new forecasts."""
+
+LOOK_AGAIN = timedelta(minutes=15)
+"""After a look that found nothing fresher, the next one waits so long: sources are not asked at every tick."""
 
 _HOLDS = "the old plan holds: "
 
@@ -26,38 +29,32 @@ def replan_stale(
     now_utc: datetime,
     only: Sequence[str] = (),
 ) -> tuple[JobRecord, ...]:
-    """Re-plans waiting jobs whose forecast is older than ``MOST_AGE``; returns those that it touched.
+    """Re-plans waiting jobs whose plan is older than ``MOST_AGE``; returns those whose record says something new.
 
     A model (climatology, annual level) does not age. When no fresher forecast can be had the old plan holds, and the
     record says so, once. A job that must start to meet its deadline is left alone: the deadline wins.
     """
     touched = []
-    for record in actor.jobs.find(states=("waiting",)):
-        if (only and record.job_id not in only) or not _is_stale(record, now_utc):
+    for record in actor.jobs.unrenewed(now_utc - MOST_AGE, now_utc - LOOK_AGAIN):
+        if (only and record.job_id not in only) or not _can_move(record, now_utc):
             continue
         try:
             after = _replan(actor, record, make_plan, now_utc)
         except StaleOwner:
             continue
-        if after is not None:
+        if (after.plan_number, after.why) != (record.plan_number, record.why):
             touched.append(after)
     return tuple(touched)
 
 
-def _is_stale(record: JobRecord, now_utc: datetime) -> bool:
-    issued = record.plan.forecast.issued_at
+def _can_move(record: JobRecord, now_utc: datetime) -> bool:
     must_start = record.spec.deadline_utc - timedelta(seconds=record.spec.duration_s)
-    return (
-        record.plan.forecast.kind == "forecast"
-        and issued is not None
-        and now_utc - max(issued, record.plan_made_utc) > MOST_AGE
-        and now_utc < min(record.plan.start_utc, must_start)
-    )
+    return record.plan.forecast.kind == "forecast" and now_utc < min(record.plan.start_utc, must_start)
 
 
 def _replan(
     actor: Actor, record: JobRecord, make_plan: Callable[[JobRecord, datetime], NewPlan], now_utc: datetime
-) -> JobRecord | None:
+) -> JobRecord:
     try:
         fresh = make_plan(record, now_utc)
     except (ProviderError, InfeasibleError, InputError) as error:
@@ -72,7 +69,6 @@ def _replan(
     return actor.jobs.move(record, "replan", at_utc=now_utc, who=actor.who, why=why, planned=fresh)
 
 
-def _hold(actor: Actor, record: JobRecord, why: str, now_utc: datetime) -> JobRecord | None:
-    if record.why.startswith(_HOLDS):
-        return None
-    return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=_HOLDS + why)
+def _hold(actor: Actor, record: JobRecord, why: str, now_utc: datetime) -> JobRecord:
+    said = record.why if record.why.startswith(_HOLDS) else _HOLDS + why
+    return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=said)

@@ -59,7 +59,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("H", "retry", ("starting", "running"), "waiting", "the attempt is lost, a retry is left and fits"),
     Transition("I", "cancel", ("waiting",), "cancelled", "the user cancels before it started"),
     Transition("J", "stop", ("starting", "running"), "cancelled", "the user cancelled, and the engine has ended it"),
-    Transition("K", "miss", ("waiting",), "missed", "the deadline has passed and it had not started"),
+    Transition("K", "miss", ("waiting", "starting"), "missed", "the deadline has passed and it had not started"),
 )
 
 BY_NAME: dict[str, Transition] = {transition.name: transition for transition in TRANSITIONS}

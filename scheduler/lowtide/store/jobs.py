@@ -174,10 +174,13 @@ class JobStore:
         with self._database.begin() as connection:
             return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
 
-    def unrenewed(self, since_utc: datetime) -> tuple[JobRecord, ...]:
-        """Waiting jobs whose plan was made, and last spoken of, before then; the next to start first."""
-        since_s = to_epoch_s(since_utc)
-        query = _jobs().where(jobs.c.state == "waiting", jobs.c.changed_utc_s < since_s, plans.c.made_utc_s < since_s)
+    def unrenewed(self, made_before_utc: datetime, looked_before_utc: datetime) -> tuple[JobRecord, ...]:
+        """Waiting jobs planned before the one and last spoken of before the other time; the next to start first."""
+        query = _jobs().where(
+            jobs.c.state == "waiting",
+            plans.c.made_utc_s < to_epoch_s(made_before_utc),
+            jobs.c.changed_utc_s < to_epoch_s(looked_before_utc),
+        )
         with self._database.begin() as connection:
             return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
 
@@ -339,7 +342,12 @@ def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
 
 
 def _compare_and_set(connection: Connection, record: JobRecord, changes: Mapping[str, object]) -> None:
-    believed = and_(jobs.c.job_id == record.job_id, jobs.c.state == record.state, jobs.c.owner == record.owner)
+    believed = and_(
+        jobs.c.job_id == record.job_id,
+        jobs.c.state == record.state,
+        jobs.c.owner == record.owner,
+        jobs.c.cancel_wanted == record.cancel_wanted,  # whoever does not know of the wish would call its end a failure
+    )
     if connection.execute(update(jobs).where(believed).values(**changes)).rowcount != 1:
         raise _stale(record)
 

@@ -190,10 +190,10 @@ def test_the_same_word_twice_is_one_event(store: Store) -> None:
 def test_old_plans_are_found_until_somebody_has_looked(store: Store) -> None:
     record = add(store)
     later = NOW + timedelta(hours=1)
-    assert store.jobs.unrenewed(NOW) == ()
-    assert store.jobs.unrenewed(later) == (record,)
+    assert store.jobs.unrenewed(NOW, NOW) == ()
+    assert store.jobs.unrenewed(later, later) == (record,)
     store.jobs.note(record, at_utc=later, who="w", why="nothing fresher")
-    assert store.jobs.unrenewed(later) == ()
+    assert store.jobs.unrenewed(later, later) == ()
 
 
 def test_a_job_is_written_whole_or_not_at_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

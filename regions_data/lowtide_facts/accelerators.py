@@ -15,9 +15,10 @@ from lowtide_facts.tablefiles import number, read_table
 if TYPE_CHECKING:
     from lowtide_core.offers import OfferQuery
 
-_NOISE = re.compile(r"nvidia|amd|tesla|instinct|geforce|gpu|sxm\d?|oam|[^a-z0-9]")
-_SAME = {"a10040gb": "a100", "h10080gb": "h100", "v10016gb": "v100", "h200141gb": "h200"}
-"""Spellings with the memory that the plain name already means."""
+_NOISE = re.compile(r"nvidia|amd|tesla|instinct|geforce|gpu|sxm\d?|oam|hbm\d?e?|[^a-z0-9]")
+_MEMORY = re.compile(r"(\d+)\s*gi?b\b")
+_Key = tuple[str, bool, int | None]
+"""What a spelling says: the bare model, whether it names PCIe, and the memory in GB where it names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,38 @@ def find_accelerator(text: str) -> AcceleratorFacts:
     Raises:
         InputError: Unknown, with the nearest names.
     """
-    by_key = {_key(name): facts for name, facts in all_accelerators().items()}
     key = _key(text)
-    found = by_key.get(_SAME.get(key, key))
+    found = _by_spelling().get(key)
     if found is None:
-        raise InputError(
-            f"There is no accelerator {text!r}.",
-            hint=nearest(text, all_accelerators()) or f"Known are {', '.join(all_accelerators())}.",
-            gpu=text,
-        )
+        raise InputError(f"There is no accelerator {text!r}.", hint=_accelerator_hint(text, key), gpu=text)
     return found
 
 
-def _key(text: str) -> str:
-    return _NOISE.sub("", text.lower())
+def _accelerator_hint(text: str, key: _Key) -> str:
+    same_model = [facts.name for other, facts in _by_spelling().items() if other[0] == key[0]]
+    if same_model:
+        return f"Of that model lowtide knows {', '.join(dict.fromkeys(same_model))}."
+    return nearest(text, all_accelerators()) or f"Known are {', '.join(all_accelerators())}."
+
+
+@cache
+def _by_spelling() -> dict[_Key, AcceleratorFacts]:
+    """The plain name means its own memory, and a card that exists as PCIe alone may be called so; names come first."""
+    every = all_accelerators().values()
+    spellings = {_key(facts.name): facts for facts in every}
+    for facts in every:
+        model, pcie, memory_gb = _key(facts.name)
+        for form in {pcie, pcie or facts.form == "PCIe"}:
+            spellings.setdefault((model, form, memory_gb), facts)
+            spellings.setdefault((model, form, int(facts.memory_gib)), facts)
+    return spellings
+
+
+def _key(text: str) -> _Key:
+    plain = text.lower().replace("_", " ")
+    memory = _MEMORY.search(plain)
+    rest = _MEMORY.sub("", plain)
+    return _NOISE.sub("", rest.replace("pcie", "")), "pcie" in rest, int(memory[1]) if memory else None
 
 
 @cache

@@ -88,9 +88,17 @@ def has_shape(zone: ZoneId) -> bool:
     return zone in _models()
 
 
-def shape(model: Model, start_s: FloatArray) -> FloatArray:
-    """Intensity over its annual mean for hours that begin then; (T,), positive."""
-    return np.maximum(design_matrix(start_s) @ model.coefficients, _LEAST_SHAPE)
+def shape(
+    coefficients: FloatArray, start_s: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+) -> FloatArray:
+    """Intensity over its annual mean for hours that begin then.
+
+    Args:
+        coefficients: Of one zone; (54,). start_s: Seconds since 1970, UTC; (T,).
+    Returns:
+        (T,), 1 on the mean of a year, positive.
+    """
+    return np.maximum(design_matrix(start_s) @ coefficients, _LEAST_SHAPE)
 
 
 def series(zone: ZoneId, span: Span) -> SignalSeries:
@@ -109,7 +117,7 @@ def series(zone: ZoneId, span: Span) -> SignalSeries:
     level, year = annual_g_per_kwh(zone)
     start_s = to_epoch_s(span.start_utc) // STEP_S * STEP_S
     hours = int(-(-(to_epoch_s(span.end_utc) - start_s) // STEP_S))
-    values = level * shape(model, start_s + STEP_S * np.arange(hours, dtype=np.float64))
+    values = level * shape(model.coefficients, start_s + STEP_S * np.arange(hours, dtype=np.float64))
     first, last = model.years
     return SignalSeries(
         zone=zone,

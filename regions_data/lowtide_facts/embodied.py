@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from lowtide_facts.accelerators import all_accelerators
+from lowtide_facts.accelerators import find_accelerator
 from lowtide_facts.tablefiles import read_table
 
 LIFETIME_H = 4 * 8760.0
@@ -18,11 +18,13 @@ def machine_embodied_g_per_h(accelerator: str, count: float, vcpus: float) -> fl
     """Embodied emissions of a machine per hour of its life; None where the accelerator's are unknown.
 
     Args:
-        accelerator: A name of the facts. count: accelerators in the machine. vcpus: its threads.
+        accelerator: As people write it. count: accelerators in the machine. vcpus: its threads.
+    Raises:
+        InputError: The accelerator is unknown.
     Source:
         Cards: EcoLogits, or Teads' flat figure. Host: median server per socket of Boavizta's sheets.
     """
-    card_kg = all_accelerators()[accelerator].embodied_kg
+    card_kg = find_accelerator(accelerator).embodied_kg
     if card_kg is None:
         return None
     return (count * card_kg + vcpus / THREADS_PER_SOCKET * _server_kg_per_socket()) * 1000 / LIFETIME_H

@@ -9,7 +9,8 @@ from lowtide_facts.tablefiles import read_table
 
 GPU_TRAINING_SHARE = 0.76
 """Mean draw of a training run over the limit. Newkirk et al., "Empirically-Calibrated H100 Node Power Models", 2025,
-arXiv 2506.14551: training draws 76 % of an H100 node's TDP; taken for every model."""
+arXiv 2506.14551: training draws 76 % of an H100 node's TDP. One rule for every model: the medians that others have
+measured are of a third of the models, and of batch sizes and inference loads that no job here need resemble."""
 
 GPU_HOST_CPU_LOAD = 0.3
 """Load of the host's threads while its accelerators train: an assumption."""
@@ -88,19 +89,24 @@ def gpu_job_power_w(accelerator: str, count: float, vcpus: float, memory_gib: fl
     """Power of a training job: its accelerators, and its share of the host.
 
     Args:
-        accelerator: A name of the facts. count: accelerators of the job. vcpus, memory_gib: its share of the host's.
+        accelerator: As people write it. count: accelerators of the job. vcpus, memory_gib: its share of the host's.
+    Raises:
+        InputError: The accelerator is unknown.
     Source:
         ``GPU_TRAINING_SHARE``; the host as ``cpu_job_power_w`` at ``GPU_HOST_CPU_LOAD``.
     """
-    from lowtide_facts.accelerators import all_accelerators
+    from lowtide_facts.accelerators import find_accelerator
 
-    facts = all_accelerators()[accelerator]
+    facts = find_accelerator(accelerator)
     host = cpu_job_power_w(vcpus, memory_gib, GPU_HOST_CPU_LOAD)
     return PowerEstimate(
         power_w=count * GPU_TRAINING_SHARE * facts.tdp_w + host.power_w,
         low_w=count * facts.idle_w + host.low_w,
         high_w=count * facts.tdp_w + host.high_w,
-        basis=f"modelled: {count:g} x {accelerator} at {GPU_TRAINING_SHARE:.0%} of {facts.tdp_w:g} W, and host share",
+        basis=(
+            f"modelled: {count:g} x {facts.name} at {GPU_TRAINING_SHARE:.0%} of {facts.tdp_w:g} W, "
+            f"and {vcpus:g} threads at {GPU_HOST_CPU_LOAD:.0%} load"
+        ),
         source="arXiv 2506.14551; SPECpower_ssj2008",
     )
 

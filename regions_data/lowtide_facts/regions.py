@@ -58,6 +58,11 @@ def all_regions() -> tuple[RegionFacts, ...]:
     )
 
 
+def regions_of_zone(zone: ZoneId) -> tuple[RegionFacts, ...]:
+    """The regions that the zone feeds; none where no provider is there."""
+    return tuple(region for region in all_regions() if region.zone == zone)
+
+
 def find_region(text: str) -> RegionFacts:
     """The region that a person means: ``aws:eu-central-1``, ``eu-central-1``, its display name, or its city.
 

@@ -10,6 +10,8 @@ from lowtide_core.places import ZoneId
 from lowtide_facts.tablefiles import read_table
 
 _PREFIX = "g_per_kwh_"
+_ALSO = {"uk": ZoneId("GB"), "united kingdom": ZoneId("GB"), "de-lu": ZoneId("DE")}
+"""What people and exchanges call a zone that Electricity Maps calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def find_zone(text: str) -> ZoneId:
     zones = all_zones()
     if wanted.upper() in zones:
         return ZoneId(wanted.upper())
-    by_name = {facts.name.lower(): zone for zone, facts in zones.items()}
+    by_name = {facts.name.lower(): zone for zone, facts in zones.items()} | _ALSO
     if wanted.lower() in by_name:
         return by_name[wanted.lower()]
     inside = sorted(zone for zone in zones if zone.startswith(f"{wanted.upper()}-"))

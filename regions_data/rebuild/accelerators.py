@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inputs import arguments, number, read_csv, write_csv
+from inputs import number, read_csv, run, write_csv
 
 ACCELERATOR_COLUMNS = [
     "accelerator",
@@ -20,9 +20,11 @@ OFFER_COLUMNS = ["region", "machine", "accelerator", "count", "vcpus", "memory_g
 
 
 def build(source: Path, target: Path) -> None:
-    """Compiles both tables; an offer without its accelerator's power is kept, but can only be planned with --power."""
+    """Compiles both tables; offers of accelerators whose power is not known (TPU, Trainium, ...) are left out."""
+    models = read_csv(source, "power/gpu_power.csv")
+    sold = read_csv(source, "catalog/accelerators.csv.gz")
     accelerators: list[list[object]] = []
-    for row in read_csv(source, "power/gpu_power.csv"):
+    for row in models:
         embodied, origin = number(row["embodied_kgco2e_ecologits"]), "EcoLogits"
         if embodied is None:
             embodied, origin = number(row["embodied_kgco2e_teads_flat"]), "Teads, flat for all models"
@@ -38,7 +40,8 @@ def build(source: Path, target: Path) -> None:
             f"{row['provider']}:{row['region']}", row["instance_type"], row["accelerator"], number(row["count"]),
             number(row["vcpus"]), number(row["ram_gib"]), number(row["price_usd_h"]) or None, row["price_basis"],
         ]
-        for row in read_csv(source, "catalog/accelerators.csv.gz")
+        for row in sold
+        if row["accelerator"] in {model["accelerator"] for model in models}
     ]  # fmt: skip
     write_csv(
         target / "tables" / "offers.csv",
@@ -48,4 +51,4 @@ def build(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(*arguments())
+    run(build)

@@ -6,22 +6,32 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from inputs import arguments, read_bytes, read_csv
+from inputs import read_bytes, read_csv, run
 
-from lowtide_facts.climatology import design_matrix, penalty_classes
+from lowtide_facts.climatology import design_matrix, penalty_classes, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HOURLY = "intensity/intensity_hourly.parquet"
 ANNUAL = "intensity/annual_electricitymaps_2021_2025.csv"
 LICENSED = ("sc", "dl", "dp", "dpmix")
 """Sources whose licence is stated; ``jj`` states none and stays out of everything embedded."""
 
-PENALTIES = np.array([0.0, 0.0, 0.05, 0.02])
-"""Ridge weight per class of coefficient (free, daily, daily x season, weekend), per hour of data: chosen on 2022-23."""
+PENALTIES = np.array([0.0, 0.0, 0.1, 0.1])
+"""Ridge weight per class of coefficient (free, daily, daily x season, weekend), per hour of data.
+
+Chosen by ``penalties.py`` on 2021 and 2022 alone, so that 2023 judges a model that nothing of 2023 has shaped.
+"""
 
 MOST_UNCHANGED = 0.3
 """A zone-year in which more hours than this equal the hour before is a constant, or half of one: no shape."""
+
+NORMAL_P90 = 1.2815515655446004
+"""90 % quantile of the standard normal distribution: 80 % lie between it and its negative."""
 
 Array = np.ndarray
 
@@ -63,27 +73,49 @@ def by_year(hours: Hours) -> dict[int, Hours]:
     return usable
 
 
-def fit(years: list[Hours]) -> Array:
-    """Coefficients of the shape, whose mean is 1; ridge regression on each year over its own mean."""
+def fit(years: list[Hours], penalties: Array = PENALTIES) -> Array:
+    """Coefficients of the shape, whose mean is 1; ridge regression on each year over its own mean.
+
+    Args:
+        years: At least one year of one zone.
+        penalties: Weight per class of coefficient; (4,), >= 0.
+    Returns:
+        (54,), in the order of ``design_matrix``.
+    """
     matrix = np.concatenate([design_matrix(year.start_s) for year in years])
     target = np.concatenate([year.g_per_kwh / year.g_per_kwh.mean() for year in years])
-    ridge = np.diag(PENALTIES[penalty_classes()] * len(target))
+    ridge = np.diag(penalties[penalty_classes()] * len(target))
     return np.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ target)
 
 
-def band(years: list[Hours], coefficients: Array, levels: list[float]) -> tuple[float, float]:
+def band(years: list[Hours], coefficients: Array, levels: list[float], usual_move: float) -> tuple[float, float]:
     """Factors on the model between which 80 % of the hours lie.
 
     Residuals around the fitted shape, widened by how much the annual level moves from one year to the next, since the
     level of the year to come is not known: the two are independent, so their logarithms add in squares.
+
+    Args:
+        years: The years that were fitted. coefficients: Their fit; (54,).
+        levels: The zone's annual levels in the order of the years, g/kWh; may be empty.
+        usual_move: What zones move by from year to year, of ``yearly_move``. It counts as one more year of this zone's:
+            a zone of few years that happened to be quiet has not shown that it is.
+    Returns:
+        low, high: Factors, low <= 1 <= high in all but odd cases.
     """
-    ratio = np.concatenate(
-        [y.g_per_kwh / y.g_per_kwh.mean() / np.maximum(design_matrix(y.start_s) @ coefficients, 0.05) for y in years]
-    )
+    ratio = np.concatenate([y.g_per_kwh / y.g_per_kwh.mean() / shape(coefficients, y.start_s) for y in years])
     low, high = np.log(np.maximum(np.quantile(ratio, [0.1, 0.9]), 0.02))
-    moves = np.diff(np.log([level for level in levels if level > 0]))
-    level = 1.2815515655446004 * float(np.sqrt(np.mean(moves**2))) if len(moves) else 0.0
+    squares = _moves(levels) ** 2
+    level = NORMAL_P90 * float(np.sqrt((squares.sum() + usual_move**2) / (squares.size + 1)))
     return float(np.exp(-np.hypot(low, level))), float(np.exp(np.hypot(high, level)))
+
+
+def yearly_move(levels: Iterable[list[float]]) -> float:
+    """Root mean square, over zones and years, of the logarithm of an annual level over the one before."""
+    return float(np.sqrt(np.mean(np.concatenate([_moves(of_zone) for of_zone in levels]) ** 2)))
+
+
+def _moves(levels: list[float]) -> Array:
+    return np.diff(np.log([level for level in levels if level > 0]))
 
 
 def annual_levels(source: Path) -> dict[str, list[float]]:
@@ -99,15 +131,15 @@ def annual_levels(source: Path) -> dict[str, list[float]]:
 def build(source: Path, target: Path) -> None:
     """Fits every zone that has a usable licensed year and a published level."""
     levels = annual_levels(source)
+    hours = load_hours(read_bytes(source, HOURLY), LICENSED)
+    usable = {zone: years for zone, of_zone in hours.items() if zone in levels and (years := by_year(of_zone))}
+    usual_move = yearly_move(levels[zone] for zone in usable)
     names, rows, bands, first, last = [], [], [], [], []
-    for zone, hours in load_hours(read_bytes(source, HOURLY), LICENSED).items():
-        years = by_year(hours)
-        if not years or zone not in levels:
-            continue
+    for zone, years in usable.items():
         coefficients = fit(list(years.values()))
         names.append(zone)
         rows.append(coefficients)
-        bands.append(band(list(years.values()), coefficients, levels[zone]))
+        bands.append(band(list(years.values()), coefficients, levels[zone], usual_move))
         first.append(min(years))
         last.append(max(years))
     arrays = {
@@ -130,4 +162,4 @@ def _write(path: Path, arrays: dict[str, Array]) -> None:
 
 
 if __name__ == "__main__":
-    build(*arguments())
+    run(build)

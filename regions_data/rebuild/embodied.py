@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import quantiles
 
-from inputs import arguments, number, read_csv, write_csv
+from inputs import number, read_csv, run, write_csv
 
 
 def build(source: Path, target: Path) -> None:
@@ -22,4 +22,4 @@ def build(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(*arguments())
+    run(build)

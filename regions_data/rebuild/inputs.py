@@ -8,6 +8,10 @@ import hashlib
 import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHECKSUMS = Path(__file__).with_name("checksums.txt")
 PACKAGE = Path(__file__).parents[1] / "lowtide_facts"
@@ -57,8 +61,14 @@ def number(text: str) -> float | None:
     return float(text) if text.strip() else None
 
 
-def arguments() -> tuple[Path, Path]:
-    """``INPUT_DIR [OUTPUT_DIR]`` of a rebuild script; the output is the package unless said otherwise."""
+def run(build: Callable[[Path, Path], None]) -> None:
+    """Calls a rebuild script with ``INPUT_DIR [OUTPUT_DIR]``; the output is the package unless said otherwise.
+
+    Every script reads, and so checks, all of its inputs before it writes.
+    """
     if len(sys.argv) not in (2, 3):
         sys.exit(f"usage: python {sys.argv[0]} INPUT_DIR [OUTPUT_DIR]")
-    return Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else PACKAGE
+    try:
+        build(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else PACKAGE)
+    except WrongInputError as error:
+        sys.exit(f"{error} Nothing was written.")

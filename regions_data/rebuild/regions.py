@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inputs import arguments, number, read_csv, write_csv
+from inputs import number, read_csv, run, write_csv
 
 COLUMNS = [
     "region",
@@ -36,4 +36,4 @@ def build(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(*arguments())
+    run(build)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inputs import arguments, read_csv, write_csv
+from inputs import read_csv, run, write_csv
 
 
 def build(source: Path, target: Path) -> None:
@@ -23,4 +23,4 @@ def build(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(*arguments())
+    run(build)

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from lowtide.service.ticks import TickContext, run_tick
+from lowtide.service.ticks import TickContext, TickReport, run_tick
+from lowtide_core.errors import LowtideError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from lowtide.service.ticks import TickReport
     from lowtide.store import Store
+
+_BREATH = timedelta(seconds=0.1)
+"""A round never runs beside itself: the next one waits until this one has surely returned."""
 
 
 def serve(
@@ -32,14 +35,15 @@ def serve(
 
     def tick() -> None:
         now_utc = datetime.now(UTC)
-        beat(store, "serve", now_utc, timedelta(seconds=3 * interval_s))
-        tell(run_tick(context, now_utc))
-        due_utc = store.jobs.next_start_utc()
+        try:
+            beat(store, "serve", now_utc, timedelta(seconds=3 * interval_s))
+            tell(run_tick(context, now_utc))
+            due_utc = store.jobs.next_start_utc()
+        except LowtideError as error:  # the store itself cannot be used: it may be at the next round
+            tell(TickReport(did=(), failed=(f"store: {error}",)))
+            return
         if due_utc is not None and now_utc < due_utc < now_utc + timedelta(seconds=interval_s):
-            scheduler.add_job(wake, "date", run_date=due_utc, id="due", replace_existing=True, misfire_grace_time=None)
-
-    def wake() -> None:  # the rhythmic tick itself, brought forward: it never runs beside itself
-        scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
+            scheduler.modify_job("tick", next_run_time=max(due_utc, datetime.now(UTC) + _BREATH))
 
     scheduler.add_job(
         tick, "interval", seconds=interval_s, id="tick", next_run_time=datetime.now(UTC), misfire_grace_time=None

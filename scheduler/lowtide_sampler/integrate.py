@@ -140,11 +140,14 @@ class Ledger:
         self.job_cpu_s = 0.0
         self.clock_jumps = 0
         self.suspends = 0
+        self._start_s = 0.0
         self._busy_cpu_s: float | None = None
         self._boot_s = 0.0
 
     def add(self, tick: dict[str, Any]) -> None:
         """One record: ``t`` s since the start, ``utc``, ``boot`` (s asleep), ``job`` and ``busy`` (CPU s), ``uj``."""
+        if self._busy_cpu_s is None:
+            self._begin(tick)
         dt_s = float(tick["t"]) - self.t_s
         if dt_s < 0:
             return
@@ -152,7 +155,7 @@ class Ledger:
         slept_s = float(tick["boot"]) - self._boot_s
         self.suspends += slept_s > _JUMP_S
         self.clock_jumps += abs(utc_s - self.utc_s - dt_s - slept_s) > _JUMP_S
-        busy_s = 0.0 if self._busy_cpu_s is None else max(busy_cpu_s - self._busy_cpu_s, 0.0)
+        busy_s = max(busy_cpu_s - (self._busy_cpu_s or 0.0), 0.0)
         job_s = max(float(tick["job"]) - self.job_cpu_s, 0.0)
         self.t_s, self.utc_s, self._boot_s = float(tick["t"]), utc_s, float(tick["boot"])
         self._busy_cpu_s = busy_cpu_s
@@ -161,6 +164,18 @@ class Ledger:
         load_share = busy_s / (self.threads * dt_s) if dt_s > 0 else 1.0
         for track, reading_uj in zip(self.meters, tick["uj"]):  # noqa: B905  Python 3.9 has no strict
             self._add_reading(track, reading_uj, load_share)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first record to the last."""
+        return self.t_s - self._start_s
+
+    def _begin(self, tick: dict[str, Any]) -> None:
+        """Takes the first record as the run's start: what was used before it is nobody's."""
+        self._start_s = self.t_s = float(tick["t"])
+        self._boot_s, self._busy_cpu_s, self.utc_s = float(tick["boot"]), float(tick["busy"]), float(tick["utc"])
+        for track in self.meters + self.models:
+            track.last_t_s = self.t_s
 
     def close(self) -> None:
         """Ends the run at the last record: a source that did not come back has a gap up to there."""

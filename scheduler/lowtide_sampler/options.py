@@ -18,7 +18,7 @@ Options:
   --json FILE            Write the result as JSON; - is standard output, after the command's.
   --journal DIR          Folder of the journal (default: $LOWTIDE_SPOOL, else the state folder).
   --interval TIME        Between two readings (default: 5s).
-  --attribution RULE     share (default), node (all of the node's energy) or marginal (no idle power).
+  --attribution RULE     share (default), node (all energy of the node) or marginal (no idle power).
   --run-id ID            Name of the run (default: made up).
   --plan ID              The plan that the run carries out.
   --tag KEY=VALUE        Kept with the result; may be given several times.

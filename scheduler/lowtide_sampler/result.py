@@ -71,7 +71,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "end": end["end"],
         "exit_status": end.get("exit_status"),
         "signal": end.get("signal"),
-        "duration_s": ledger.t_s,
+        "duration_s": ledger.duration_s,
         "cpu_seconds": ledger.job_cpu_s,
         "energy_j": energy_j,
         "energy_low_j": max(energy_j - below_j, 0.0),

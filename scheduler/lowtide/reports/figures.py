@@ -59,6 +59,13 @@ def kwh(energy_kwh: float | None) -> str:
     return f"{significant(energy_kwh)} kWh"
 
 
+def energy_band(low_kwh: float, high_kwh: float) -> str:
+    """``1.20-1.65 kWh``, both in the unit of the higher."""
+    unit = kwh(high_kwh).split(" ")[1]
+    factor = 1000.0 if unit == "Wh" else 1.0
+    return f"{significant(low_kwh * factor)}-{significant(high_kwh * factor)} {unit}"
+
+
 def percent(value_pct: float | None) -> str:
     """``45 %``; ``-`` for unknown."""
     return _UNKNOWN if value_pct is None else f"{round(value_pct)} %"

@@ -2,52 +2,101 @@
 
 from __future__ import annotations
 
+import shlex
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lowtide.reports import figures
+from lowtide_core.spans import parse_iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
 
     from lowtide.reports.build import ReportRow
 
 HEADS = ("job", "state", "energy", "planned", "realised", "at once", "saved", "captured", "settlement")
+WIDTH = 100
+_LABEL, _QUOTED, _CAME = 11, 18, 26
+
+CERTAINTY = {
+    "modelled": "modelled: no actual intensity is known, the plan's stands in",
+    "provisional": "provisional: the grid's figures may still be revised",
+    "settled": "settled: the grid's figures are final",
+}
+"""What each state of realised emissions means."""
 
 
-def receipt(row: ReportRow) -> list[str]:
-    """One job, quoted beside what came."""
-    title = f"receipt for {row.job_id}   {' '.join(row.command)}"
+def receipt(row: ReportRow, zone: tzinfo | None = None) -> list[str]:
+    """One job, quoted beside what came; lines of at most ``WIDTH`` characters.
+
+    Args:
+        zone: Of the clock times shown; None is the machine's.
+    """
     found = row.settlement
     if found is None:
-        return [title, f"no settlement: {row.why}"]
+        return [_title(row, ""), *wrap(f"no settlement: {row.why}", WIDTH)]
     planned, realised = found["planned"], found["realised"]
     lines = [
-        f"{title[:80]:<82}{realised['state']}",
-        f"{'':<11}{'quoted':<22}{'realised':<}",
-        f"{'energy':<11}{figures.kwh(planned['energy_kwh']):<22}{_energy(realised)}",
-        f"{'intensity':<11}{figures.intensity(planned['intensity_g_per_kwh']):<22}"
-        f"{figures.intensity(realised['intensity_g_per_kwh'])}   {_source(realised)}",
-        f"{'emissions':<11}{figures.grams(planned['emissions_g']):<22}{_emissions(realised)}",
-        _against(found),
-        _difference(found),
+        _title(row, realised["state"]),
+        *_line("", "quoted", "realised"),
+        *_line("start", _clock(planned["start_utc"], zone), _clock(realised["start_utc"], zone), _lengths(found)),
+        *_line("energy", figures.kwh(planned["energy_kwh"]), _energy(realised), _shares(realised)),
+        *_line(
+            "intensity",
+            figures.intensity(planned["intensity_g_per_kwh"]),
+            figures.intensity(realised["intensity_g_per_kwh"]),
+            realised["source"],
+        ),
+        *_line("emissions", figures.grams(planned["emissions_g"]), _emissions(realised), f"PUE {realised['pue']:.3g}"),
+        *_against(found),
+        *_difference(found),
     ]
     if found["embodied_g"] is not None:
-        lines.append(f"{'embodied':<11}{figures.grams(found['embodied_g'])} beside, in no sum above")
-    return lines
+        lines += _line("embodied", "", figures.grams(found["embodied_g"]), "beside, in no sum above")
+    frame = f"{realised['basis']}, {realised['scope']}, {realised['accounting']}"
+    return [*lines, *wrap(f"{CERTAINTY[realised['state']]} · {frame}", WIDTH)]
+
+
+def _title(row: ReportRow, state: str) -> str:
+    head = f"receipt for {row.job_id}   "
+    room = WIDTH - len(head) - len(state) - 2
+    command = " ".join((row.name or shlex.join(row.command)).split())
+    shown = command if len(command) <= room else f"{command[: room - 1]}…"
+    return f"{head}{shown:<{room}}  {state}".rstrip()
+
+
+def _line(label: str, quoted: str, came: str, note: str = "") -> list[str]:
+    """One line of the receipt; a long note goes on below itself."""
+    columns = f"{label:<{_LABEL}}{quoted:<{_QUOTED}}{came:<{_CAME}}"
+    first, *more = wrap(note, WIDTH - len(columns) - 1) or [""]
+    return [f"{columns} {first}".rstrip(), *(f"{'':<{len(columns)}} {rest}" for rest in more)]
+
+
+def _clock(iso: str, zone: tzinfo | None) -> str:
+    return f"{parse_iso_utc(iso).astimezone(zone):%d %b %H:%M %Z}"
+
+
+def _lengths(found: Mapping[str, Any]) -> str:
+    came, quoted = (
+        figures.duration((parse_iso_utc(run["end_utc"]) - parse_iso_utc(run["start_utc"])).total_seconds())
+        for run in (found["realised"], found["planned"])
+    )
+    return f"for {came}, quoted {quoted}"
 
 
 def _energy(realised: Mapping[str, Any]) -> str:
-    low, high = (figures.kwh(realised[key]) for key in ("energy_low_kwh", "energy_high_kwh"))
+    band = figures.energy_band(realised["energy_low_kwh"], realised["energy_high_kwh"])
+    return f"{figures.kwh(realised['energy_kwh'])} ({band})"
+
+
+def _shares(realised: Mapping[str, Any]) -> str:
     shares = []
     for key, word in (("measured_share", "measured"), ("modelled_share", "modelled"), ("filled_share", "filled")):
         if realised[key] >= 0.005:
             shares.append(f"{100 * realised[key]:.0f} % {word}")
     meters = f" ({', '.join(realised['meters'])})" if realised["meters"] else ""
-    return f"{figures.kwh(realised['energy_kwh'])} ({low} to {high})   {', '.join(shares)}{meters}"
-
-
-def _source(realised: Mapping[str, Any]) -> str:
-    return f"{realised['source']} · {realised['basis']}, {realised['scope']}, {realised['accounting']}"
+    return f"{', '.join(shares)}{meters}"
 
 
 def _emissions(realised: Mapping[str, Any]) -> str:
@@ -55,27 +104,28 @@ def _emissions(realised: Mapping[str, Any]) -> str:
     return f"{figures.grams(realised['emissions_g'])} ({band})"
 
 
-def _against(found: Mapping[str, Any]) -> str:
+def _against(found: Mapping[str, Any]) -> list[str]:
     if found["baseline_g"] is None:
-        return f"{'at once':<11}not known: {found['no_baseline_why']}"
-    possible = (
-        "best possible not known"
-        if found["possible_g"] is None
-        else f"best possible {figures.grams(found['possible_g'])}"
-    )
+        return wrap(
+            f"{'at once':<{_LABEL}}not known: {found['no_baseline_why']}", WIDTH, subsequent_indent=" " * _LABEL
+        )
+    known = found["possible_g"] is not None
+    possible = f"best possible {figures.grams(found['possible_g'])}" if known else "best possible not known"
     saved = f"saved {figures.signed_grams(found['saved_g']).lstrip('+')} ({figures.percent(found['saved_pct'])})"
     captured = "" if found["captured_pct"] is None else f" · captured {found['captured_pct']:.0f} %"
-    return f"{'at once':<11}{figures.grams(found['baseline_g']):<22}{possible}   {saved}{captured}"
+    return _line("at once", figures.grams(found["baseline_g"]), possible, f"{saved}{captured}")
 
 
-def _difference(found: Mapping[str, Any]) -> str:
+def _difference(found: Mapping[str, Any]) -> list[str]:
     parts = found["difference"]
     if parts is None:
-        return f"{'difference':<11}not split: {found['no_difference_why']}"
-    total_g = sum(value for value in parts.values() if value is not None)
+        return wrap(
+            f"{'difference':<{_LABEL}}not split: {found['no_difference_why']}", WIDTH, subsequent_indent=" " * _LABEL
+        )
+    total_g = found["realised"]["emissions_g"] - found["planned"]["emissions_g"]
     named = "  ".join(f"{name} {figures.signed_grams(parts[f'{name}_g'])}" for name in ("energy", "timing", "place"))
     forecast = "not known" if parts["forecast_g"] is None else figures.signed_grams(parts["forecast_g"])
-    return f"{'difference':<11}{figures.signed_grams(total_g)}  =  {named}  forecast {forecast}"
+    return [f"{'difference':<{_LABEL}}{figures.signed_grams(total_g)}  =  {named}  forecast {forecast}"]
 
 
 def cells(row: ReportRow) -> tuple[str, ...]:

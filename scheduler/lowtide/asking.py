@@ -145,10 +145,11 @@ def data_lies(size: str, where: str, home: Place | None) -> tuple[float, Place |
         if where:
             raise InputError(f"--from {where} is given, but not how much data lies there.", hint="Add --data 50GB.")
         return 0.0, None
+    size_gb = parse_size_gb(size)
     place = region_place(where) if where else home
     if place is None:
         raise InputError(f"--data {size} is given, but not where it lies.", hint="Add --from aws:us-east-1.")
-    return parse_size_gb(size), place
+    return size_gb, place
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -46,7 +46,10 @@ def test_importing_the_library_imports_none_of_it() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("package", ["lowtide_core", "lowtide_facts", "lowtide_providers", "lowtide_sampler", "lowtide"])
+PACKAGES = ["lowtide_core", "lowtide_facts", "lowtide_providers", "lowtide_sampler", "lowtide"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     folder = Path(__import__(package).__file__ or "").parent
     assert (folder / "py.typed").exists()

@@ -1,0 +1,85 @@
+"""The README's commands are run, in order, in a home of their own, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = [line[2:] for block in CONSOLE.findall(README) for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOWTIDE_", "XDG_"))}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**kept, "HOME": str(folder), "PATH": path, "LOWTIDE_OFFLINE": "1", "TZ": "UTC"}
+
+
+def test_there_is_something_to_run() -> None:
+    verbs = {command.split()[1] for command in COMMANDS if command.startswith("lowtide ")}
+    assert verbs >= {"config", "plan", "regions", "submit", "jobs", "report", "run"}
+    assert "make demo" in README
+    assert "make test" in README
+
+
+def test_every_command_works_as_written(folder: Path) -> None:
+    for command in COMMANDS:
+        # The README is ours, and its lines are what a person types into a shell.
+        ran = subprocess.run(command, shell=True, cwd=folder, env=environment(folder), capture_output=True, text=True)
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        assert "Traceback" not in ran.stderr
+    assert (folder / "run.json").exists()
+
+
+def test_the_transcripts_have_the_lines_that_the_commands_print(folder: Path) -> None:
+    """Figures move with the day; the words and the order of the lines do not."""
+    for name, command in (
+        ("plan", "lowtide plan --duration 4h --deadline 24h --power 300W --zone DE"),
+        ("regions", "lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1"),
+    ):
+        shown = transcript(name)
+        ran = subprocess.run(command.split(), cwd=folder, env=environment(folder), capture_output=True, text=True)
+        first_words = [line.split()[0].rstrip(",:") for line in ran.stdout.splitlines() if line[:1].isalpha()]
+        assert first_words, ran.stderr
+        missing = [word for word in first_words if not re.search(rf"^ *{re.escape(word)}\b", shown, re.MULTILINE)]
+        assert not missing, f"the transcript of {name} lacks {missing}"
+
+
+def transcript(name: str) -> str:
+    match = re.search(rf"<!-- transcript: {name} -->\n+```text\n(.*?)```", README, re.DOTALL)
+    assert match, f"the README has no transcript of {name}"
+    return match[1]
+
+
+def test_the_python_block_runs(folder: Path) -> None:
+    (block,) = PYTHON.findall(README)
+    ran = subprocess.run([sys.executable, "-c", block], env=environment(folder), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert re.match(r"\d{4}-\d\d-\d\d .* \d", ran.stdout)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_verb_is_told_of() -> None:
+    from lowtide.cli.app import VERBS
+
+    told = README + "".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/*.md"))
+    assert not [verb for verb in VERBS if f"lowtide {verb}" not in told and f"make {verb}" not in told]

@@ -153,7 +153,8 @@ _ARRAYS = ("intensity_g_per_kwh", "low_g_per_kwh", "high_g_per_kwh")
 
 
 def _loaded(path: Path) -> tuple[SignalSeries, Span]:
-    with np.load(path, allow_pickle=False) as file:
+    # opened here, because numpy leaves a torn archive open
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         said = json.loads(str(file["said"]))
         arrays = {name: file[name] for name in _ARRAYS if name in file.files}
     asked = Span(*(parse_iso_utc(text) for text in said.pop("asked")))

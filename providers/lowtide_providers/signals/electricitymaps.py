@@ -70,7 +70,9 @@ class ElectricityMapsSource:
         Raises:
             NoData: It has no such zone.
         """
-        zones = self._once("/zones", {})
+        if "/zones" not in self._probed:
+            self._probed["/zones"] = self._get("/zones", {})
+        zones = self._probed["/zones"]
         entry = zones.get(zone)
         if not isinstance(entry, dict):
             raise NoData(
@@ -125,12 +127,16 @@ class ElectricityMapsSource:
 
     def _refuse_sandbox(self, zone: ZoneId) -> None:
         """A sandbox key answers everything with invented figures, and its forecasts alone do not betray it."""
+        path = "/carbon-intensity/latest"
+        if path in self._probed:
+            return
         try:
-            latest = self._once("/carbon-intensity/latest", {"zone": zone})
+            rows = self._rows(path, {"zone": zone})
         except NoData:
             return  # nothing to see here; the rows are looked at as well
-        if _SANDBOX in str(latest.get("estimationMethod")):
+        if any(_SANDBOX in str(row.get("estimationMethod")) for row in rows):
             self._raise_sandbox()
+        self._probed[path] = {"rows": rows}
 
     def _raise_sandbox(self) -> NoReturn:
         raise Rejected(
@@ -157,11 +163,6 @@ class ElectricityMapsSource:
                 zone=asked["zone"],
             )
         return rows
-
-    def _once(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
-        if path not in self._probed:
-            self._probed[path] = self._get(path, asked)
-        return self._probed[path]
 
     def _get(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
         operation = f"{path.removeprefix('/')} {asked.get('zone', '')}".strip()

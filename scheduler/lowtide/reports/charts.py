@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 720.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 22.0, 58.0
-_RUN = 7.0
+_RUN, _ROW = 7.0, 30.0
 _MINUTES_BETWEEN_LABELS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
 
 
@@ -111,15 +111,35 @@ def waterfall(bars: Sequence[Bar], *, unit: str) -> str:
     return _svg("From the quote to what came, by cause", parts)
 
 
+def amounts(bars: Sequence[Bar], *, unit: str) -> str:
+    """Bars side by side from zero, one line each; their values are in the unit and not negative."""
+    height = _TOP + _ROW * len(bars) + _BOTTOM
+    x = _Scale(0.0, _nice_above(max(bar.value for bar in bars)), _LEFT, WIDTH - _RIGHT - 90)
+    foot = height - _BOTTOM
+    parts = []
+    for value in x.ticks():
+        parts.append(
+            f'<line class="grid" x1="{x.at(value):.1f}" x2="{x.at(value):.1f}" y1="{_TOP:g}" y2="{foot:.1f}"/>'
+        )
+        parts.append(_text(x.at(value), foot + 16, figures.significant(value), "middle"))
+    for number, bar in enumerate(bars):
+        top, said = _TOP + _ROW * number, f"{figures.significant(bar.value)} {unit}"
+        parts.append(_rect("realised", _LEFT, top + 4, x.at(bar.value) - _LEFT, _ROW - 8, f"{bar.name}: {said}"))
+        parts.append(_text(_LEFT - 8, top + _ROW / 2 + 4, bar.name, "end"))
+        parts.append(_text(x.at(bar.value) + 6, top + _ROW / 2 + 4, said))
+    parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, height - 8, unit, "middle"))
+    return _svg(f"{unit} by component", parts, height)
+
+
 def _bar_look(bar: Bar, number: int) -> str:
     if bar.is_total:
         return "planned" if number == 0 else "realised"
     return "more" if bar.value > 0 else "less"
 
 
-def _svg(label: str, parts: Sequence[str]) -> str:
+def _svg(label: str, parts: Sequence[str], height: float = HEIGHT) -> str:
     body = "\n".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(label)}">\n{body}\n</svg>'
+    return f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">\n{body}\n</svg>'
 
 
 def _text(x: float, y: float, text: str, look: str = "") -> str:

@@ -19,8 +19,9 @@ import pytest
 
 from lowtide.accounting.settle import Settlement, SettlementInputs, SitedPlace, settle
 from lowtide.planning.types import ForecastUsed, Plan, Segment
+from lowtide.reports import figures
 from lowtide.reports.build import Report, ReportRow
-from lowtide.reports.charts import Bar, Curve, curves, waterfall
+from lowtide.reports.charts import Bar, Curve, amounts, curves, waterfall
 from lowtide.reports.csv_report import COLUMNS, to_csv
 from lowtide.reports.html_report import to_html
 from lowtide.reports.text_report import WIDTH, receipt
@@ -216,8 +217,25 @@ def test_html_says_what_each_figure_is() -> None:
     for word in ("206 g", "120 g", "settled", "average, lifecycle, consumption", "energy-charts", "186-227 g",
                  "prefers-color-scheme: dark", "PUE", "2026.11"):  # fmt: skip
         assert word in page
-    assert page.count("<svg") >= 2
+    assert page.count("<svg") == 3
     assert page.count("<table") >= page.count("<svg")
+
+
+def test_html_draws_no_bar_for_what_is_not_known() -> None:
+    page = to_html(Report((CASES["modelled"],), T0))
+    assert "<title>timing: " in page
+    assert "<title>forecast: " not in page
+    assert "not known apart" in page, "the component that nothing measures"
+
+
+def test_html_never_adds_up_what_stands_in_different_frames() -> None:
+    other = settlement()
+    other["realised"] = {**other["realised"], "basis": "marginal"}
+    mixed, alike = (to_html(Report((CASES["settled"], second), T0)) for second in (row(other), CASES["settled"]))
+    sums = [figures.grams(2 * 206.25), figures.grams(2 * 423.75)]
+    assert all(total in alike for total in sums)
+    assert not any(total in mixed for total in sums)
+    assert "different frames" in mixed
 
 
 def test_an_empty_report_teaches() -> None:
@@ -261,3 +279,10 @@ def test_a_waterfall_steps_from_the_quote_to_what_came(terms: tuple[float, ...])
     for box, term in zip(boxes[1:-1], terms, strict=True):
         assert float(box["height"]) == pytest.approx(max(1.0, abs(term) * px_per_g), abs=0.2)
         assert box["class"] == ("more" if term > 0 else "less")
+
+
+def test_amounts_are_as_long_as_they_are_large() -> None:
+    svg = ElementTree.fromstring(amounts([Bar("cpu", 2.0), Bar("gpu", 4.0)], unit="kWh"))
+    widths = [float(node.attrib["width"]) for node in svg.iter("rect")]
+    assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
+    assert [node.text for node in svg.iter("title")] == ["cpu: 2.00 kWh", "gpu: 4.00 kWh"]

@@ -26,8 +26,7 @@ def plot(series: SignalSeries, window: Span, segments: tuple[Segment, ...], zone
     values = _column_means(series, window, columns)
     top = _round_up(float(np.nanmax(values)))
     lines = [_row(values, row, top) for row in range(_ROWS - 1, -1, -1)]
-    has_band = series.low_g_per_kwh is not None
-    lines[-1] += f"   g/kWh{', band 80 % below' if has_band else ''}" if columns < 60 else ""
+    lines[-1] += "   g/kWh"
     lines.append(" " * _LABEL + _hours(window, columns, zone))
     lines.append(" " * _LABEL + _runs(window, columns, segments))
     return [line.rstrip() for line in lines]

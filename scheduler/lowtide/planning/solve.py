@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.chances import chance_of_excess
+from lowtide.planning.chances import chance_of_excess, difference_variance
 from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
 from lowtide.planning.windows import (
     Piece,
@@ -220,25 +220,25 @@ def _chance_worse(problem: PlanProblem, best: Option, baseline_g: float | None) 
     plan_weights = _weights(best.candidate, best.pieces)
     other_weights = _weights(other, (_at_once(problem),))
     if other.series is best.candidate.series:
-        weights, low, high = plan_weights - other_weights, _low(other), _high(other)
-    else:
-        weights = np.concatenate((plan_weights, -other_weights))
-        low = np.concatenate((_low(best.candidate), _low(other)))
-        high = np.concatenate((_high(best.candidate), _high(other)))
+        variances = [_variance(other, plan_weights - other_weights)]
+    else:  # errors of two zones are taken as independent
+        variances = [_variance(best.candidate, plan_weights), _variance(other, other_weights)]
+    known = [variance for variance in variances if variance is not None]
+    return chance_of_excess(other_g - best.emissions_g, sum(known)) if len(known) == len(variances) else None
+
+
+def _variance(candidate: Candidate, weights: FloatArray) -> float | None:
+    """Variance of the weighted sum over the candidate's series, g^2; None where a used step has no band."""
+    series = candidate.series
     used = weights != 0  # steps outside both runs may have no value
-    if np.isnan(low[used]).any():
+    if not used.any():
+        return 0.0
+    if series.low_g_per_kwh is None or series.high_g_per_kwh is None:
         return None
-    return chance_of_excess(other_g - best.emissions_g, weights[used], low[used], high[used])
-
-
-def _low(candidate: Candidate) -> FloatArray:
-    low = candidate.series.low_g_per_kwh
-    return np.full(candidate.series.intensity_g_per_kwh.size, np.nan) if low is None else low
-
-
-def _high(candidate: Candidate) -> FloatArray:
-    high = candidate.series.high_g_per_kwh
-    return np.full(candidate.series.intensity_g_per_kwh.size, np.nan) if high is None else high
+    low, high = series.low_g_per_kwh[used], series.high_g_per_kwh[used]
+    if np.isnan(low).any() or np.isnan(high).any():
+        return None
+    return difference_variance(weights[used], low, high, steps_of(candidate).edges_s()[:-1][used])
 
 
 def _weights(candidate: Candidate, pieces: tuple[Piece, ...]) -> FloatArray:

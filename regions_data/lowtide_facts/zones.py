@@ -47,8 +47,11 @@ def find_zone(text: str) -> ZoneId:
     if wanted.lower() in by_name:
         return by_name[wanted.lower()]
     inside = sorted(zone for zone in zones if zone.startswith(f"{wanted.upper()}-"))
+    names = [facts.name for facts in zones.values()]
+    looks_like_a_key = len(wanted) <= 3 or "-" in wanted
+    likely, other = (zones, names) if looks_like_a_key else (names, zones)
     hint = (
-        nearest(wanted, zones) or nearest(wanted, by_name) or "Zones are named as Electricity Maps names them: DE, GB."
+        nearest(wanted, likely) or nearest(wanted, other) or "Zones are named as Electricity Maps names them: DE, GB."
     )
     if inside:
         hint = f"{wanted.upper()} has several zones: {', '.join(inside[:8])}{', ...' if len(inside) > 8 else ''}."

@@ -52,13 +52,13 @@ def load_hours(data: bytes, sources: tuple[str, ...]) -> dict[str, Hours]:
 
     table = pq.read_table(io.BytesIO(data), columns=["zone", "utc", "gco2eq_per_kwh", "source"])
     table = table.filter(pc.is_in(pc.cast(table["source"], pa.string()), pa.array(sources)))
-    zones = np.array(table["zone"].to_pylist())
+    zones = pc.dictionary_encode(pc.cast(table["zone"], pa.string())).combine_chunks()
+    codes, names = zones.indices.to_numpy(), zones.dictionary.to_pylist()
     start_s = table["utc"].to_numpy().astype("datetime64[s]").astype(np.int64)
     values = table["gco2eq_per_kwh"].to_numpy().astype(np.float64)
-    order = np.lexsort((start_s, zones))
-    names, firsts = np.unique(zones[order], return_index=True)
-    parts = np.split(order, firsts[1:])
-    return {str(name): Hours(start_s[part], values[part]) for name, part in zip(names, parts, strict=True)}
+    order = np.lexsort((start_s, codes))
+    parts = np.split(order, np.searchsorted(codes[order], np.arange(1, len(names))))
+    return {name: Hours(start_s[part], values[part]) for name, part in sorted(zip(names, parts, strict=True))}
 
 
 def by_year(hours: Hours) -> dict[int, Hours]:

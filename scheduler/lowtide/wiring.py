@@ -48,6 +48,7 @@ class Wiring:
             timeout_s=self.settings.http_timeout_s,
             retries=tries - 1,
             as_of_utc=as_of_utc,
+            cache_dir=self.paths.cache / "signals",
         )
 
     def chain(

@@ -115,7 +115,8 @@ def _doubts(found: Quote) -> list[str]:
         until = figures.clock(plan.forecast.known_until_utc)
         lines.append(f"the best window is the last of the forecast (known until {until}): a better one may lie beyond")
     for skip in found.gathered.skipped:
-        lines.append(f"not used for {skip.zone}: {skip.source}, {skip.why}")
+        why = skip.why if skip.why.startswith(skip.source) else f"{skip.source}: {skip.why}"
+        lines.append(f"not used for {skip.zone}: {why}")
     return lines
 
 

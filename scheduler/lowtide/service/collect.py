@@ -35,7 +35,13 @@ def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
 
 
 def collect_readings(store: Store, spool: Path, now_utc: datetime, only: Sequence[str] = ()) -> tuple[str, ...]:
-    """Keeps the result of every ended attempt that has a journal and is not in the store yet."""
+    """Keeps the result of every ended attempt that has a journal and is not in the store yet.
+
+    A journal that its sampler could not end, because it was killed, is closed first: its result then says so, and its
+    band holds what came after the last reading.
+    """
+    from lowtide_sampler.journal import recover
+
     settled = store.settlements.states()
     kept = []
     for record in store.jobs.find(states=MEASURED):
@@ -44,7 +50,10 @@ def collect_readings(store: Store, spool: Path, now_utc: datetime, only: Sequenc
         known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
         for attempt in record.attempts:
             result = None if attempt.key in known else journal_result(spool, attempt.key)
-            if result is not None:
+            if result is not None and result["end"] == "open":
+                recover(spool)
+                result = journal_result(spool, attempt.key)
+            if result is not None and result["end"] != "open":
                 store.readings.add(attempt.key, record.job_id, attempt.number, result, now_utc)
                 kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
     return tuple(kept)

@@ -9,17 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError, Unavailable
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import from_epoch_s
-from lowtide_providers.engines.local_child import identity, write_whole
+from lowtide_providers.engines.local_child import identity, keep_names, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from lowtide_core.launches import Launch
 
@@ -34,8 +37,9 @@ class LocalEngine:
 
     def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
         folder = self._folder(key)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        _check(launch)
+        with _disk(key, "submit", self.root):
+            self._make(folder)
             content: dict[str, object] = {
                 "job_id": launch.job_id,
                 "argv": list(launch.argv),
@@ -45,14 +49,7 @@ class LocalEngine:
             }
             write_whole(str(folder / "launch.json"), content, exclusive=True)
             if not (folder / "claim.json").exists():
-                self._spawn(folder)
-        except OSError as error:
-            raise Unavailable(
-                f"The local engine cannot start {key}: {error.strerror} ({error.filename}).",
-                provider="local",
-                operation="submit",
-                hint=f"Make {self.root} writable, with some space left.",
-            ) from error
+                _spawn(folder)
         return EngineRef(str(folder))
 
     def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]:
@@ -60,14 +57,23 @@ class LocalEngine:
 
     def cancel(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        folder.mkdir(parents=True, exist_ok=True)  # also for the absent: a submit that comes later finds it cancelled
-        if write_whole(str(folder / "claim.json"), {"cancelled": True}, exclusive=True):
-            return  # nobody had begun, and now nobody can
-        (folder / "cancel").touch()
-        child = _load(folder / "child.json")
-        claim = _load(folder / "claim.json")
-        if child and _alive(child) and not (claim and _alive(claim)):
-            self._end_orphan(int(child["pid"]))
+        with _disk(key, "cancel", self.root):
+            self._make(folder)  # also for the absent: a submit that comes later finds it cancelled
+            if write_whole(str(folder / "claim.json"), {"cancelled": True}, exclusive=True):
+                return  # nobody had begun, and now nobody can
+            if (folder / "exit.json").exists():
+                return
+            wished = folder / "cancel"
+            first = not wished.exists()
+            if first:
+                wished.touch()
+            claim, child = _load(folder / "claim.json") or {}, _load(folder / "child.json") or {}
+            if _alive(claim):
+                _signal(claim["pid"], signal.SIGUSR1)  # it looks at the wish at once
+            elif _alive(child):
+                # Its supervisor was killed: TERM now, and KILL by whoever asks again after the grace.
+                patient = first or time.time() < wished.stat().st_mtime + _grace_s(folder)
+                _signal(-child["pid"], signal.SIGTERM if patient else signal.SIGKILL)
 
     def log_path(self, key: AttemptKey) -> str:
         return str(self._folder(key) / "output.log")
@@ -75,69 +81,125 @@ class LocalEngine:
     def _folder(self, key: AttemptKey) -> Path:
         if not _KEY.fullmatch(key):
             raise InputError(
-                f"{key!r} is not the key of an attempt.", hint="Keys are letters, digits, dots and dashes."
+                f"{key!r} is not the key of an attempt.",
+                hint="Keys are letters, digits, dots and dashes, at most 100.",
+                key=key,
             )
-        return self.root / key
+        return self.root.absolute() / key
 
-    def _spawn(self, folder: Path) -> None:
-        """A supervisor of its own session; a second one finds the claim and leaves."""
-        with (folder / "output.log").open("ab") as output:
-            supervisor = subprocess.Popen(
-                [sys.executable, "-m", "lowtide_providers.engines.local_child", str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                close_fds=True,
-            )
-        # It may outlive us; while we live, a thread takes note of its end, so that no zombie stays behind.
-        threading.Thread(target=supervisor.wait, daemon=True).start()
-
-    def _end_orphan(self, group: int) -> None:
-        """The supervisor is dead and its command lives: nobody else can end it."""
-        try:
-            os.killpg(group, signal.SIGTERM)
-        except ProcessLookupError:
-            return
+    def _make(self, folder: Path) -> None:
+        """The attempt's folder, for its owner alone: the environment and the output may hold secrets."""
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keep_names(str(folder.parent))
 
     def _report(self, key: AttemptKey) -> EngineReport:
         folder = self._folder(key)
-        claim, ended = _load(folder / "claim.json"), _load(folder / "exit.json")
         ref = EngineRef(str(folder))
-        if ended is not None:
-            return EngineReport(
-                key,
-                "ended",
-                ref,
-                started_utc=from_epoch_s(ended["started_s"]),
-                ended_utc=from_epoch_s(ended["ended_s"]),
-                exit_status=int(ended["exit_status"]),
-                why=str(ended["why"]),
-            )
-        if claim is None:
-            known = (folder / "launch.json").exists()
-            return EngineReport(key, "accepted", ref) if known else EngineReport(key, "absent")
-        if claim.get("cancelled"):
-            return EngineReport(key, "ended", ref, why="cancelled before it started")
-        started_utc = from_epoch_s(claim["claimed_s"])
-        child = _load(folder / "child.json")
-        if _alive(claim) or (child is not None and _alive(child)):
-            return EngineReport(key, "running", ref, started_utc=started_utc)
-        if _load(folder / "exit.json") is not None:  # it ended between the two looks
-            return self._report(key)
-        return EngineReport(key, "vanished", ref, started_utc=started_utc, why="its supervisor is gone")
+        with _disk(key, "observe", self.root):
+            if (ended := _ended(key, ref)) is not None:
+                return ended
+            claim = _load(folder / "claim.json")
+            if claim is None:
+                known = (folder / "launch.json").exists()
+                return EngineReport(key, "accepted", ref) if known else EngineReport(key, "absent")
+            if claim.get("cancelled"):
+                return EngineReport(key, "ended", ref, why="cancelled before it started")
+            started_utc = _instant(claim.get("claimed_s"))
+            if _alive(claim) or _alive(_load(folder / "child.json") or {}):
+                return EngineReport(key, "running", ref, started_utc=started_utc)
+            vanished = EngineReport(key, "vanished", ref, started_utc=started_utc, why="its supervisor is gone")
+            return _ended(key, ref) or vanished  # it may have ended between the two looks
+
+
+def _check(launch: Launch) -> None:
+    """Refuses what no system can start, and systems on which the engine cannot tell processes apart."""
+    texts = (*launch.argv, launch.working_dir, *launch.environment, *launch.environment.values())
+    if not launch.argv or any("\0" in text for text in texts) or any("=" in name for name in launch.environment):
+        raise InputError(
+            f"Job {launch.job_id} has no command that can be started: {launch.argv!r}.",
+            hint="Give a command; no text of it may hold a NUL, and no name of its environment a '='.",
+            job_id=launch.job_id,
+        )
+    if identity(os.getpid()) is None:
+        raise InputError("The local engine needs Linux with /proc mounted.", hint="Mount it or use another engine.")
+
+
+def _spawn(folder: Path) -> None:
+    """A supervisor in a session of its own; a second one finds the claim and leaves."""
+    with (folder / "output.log").open("ab") as output:
+        supervisor = subprocess.Popen(
+            # -P: no file in the user's folder is taken for a module of ours
+            [sys.executable, "-P", "-m", "lowtide_providers.engines.local_child", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    # It may outlive us; while we live, a thread takes note of its end, so that no zombie stays behind.
+    threading.Thread(target=supervisor.wait, daemon=True).start()
+
+
+@contextmanager
+def _disk(key: AttemptKey, operation: str, root: Path) -> Iterator[None]:
+    """What the system says about the engine's files, as the port says it; a file that is not there is no error."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"The local engine cannot {operation} {key}: {error.strerror} ({error.filename}).",
+            provider="local",
+            operation=operation,
+            hint=f"Make {root} readable and writable, with some space left.",
+            key=key,
+        ) from error
 
 
 def _load(path: Path) -> dict[str, Any] | None:
-    """The file's content; None where it is not there, or not whole."""
+    """The file's content; None where there is no file; empty where it is damaged, for the file counts all the same."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return content if isinstance(content, dict) else None
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _ended(key: AttemptKey, ref: EngineRef) -> EngineReport | None:
+    """The report that ``exit.json`` makes; None where there is none that can be read."""
+    end = _load(Path(ref) / "exit.json")
+    status = None if end is None else end.get("exit_status")
+    if end is None or not isinstance(status, int):
+        return None
+    return EngineReport(
+        key,
+        "ended",
+        ref,
+        started_utc=_instant(end.get("started_s")),
+        ended_utc=_instant(end.get("ended_s")),
+        exit_status=status,
+        why=str(end.get("why", "")),
+    )
+
+
+def _instant(epoch_s: object) -> datetime | None:
+    return from_epoch_s(epoch_s) if isinstance(epoch_s, float) else None
+
+
+def _grace_s(folder: Path) -> float:
+    grace_s = (_load(folder / "launch.json") or {}).get("stop_grace_s")
+    return float(grace_s) if isinstance(grace_s, int | float) else 0.0
 
 
 def _alive(who: dict[str, Any]) -> bool:
     """Whether that very process still runs: its number, its start and the machine's boot are the same."""
-    found = identity(int(who.get("pid", -1)))
+    pid = who.get("pid")
+    found = identity(pid) if isinstance(pid, int) else None
     return found is not None and all(found[name] == who.get(name) for name in found)
+
+
+def _signal(who: int, number: signal.Signals) -> None:
+    """To a process, or with a negative number to its group; one that has just ended needs none."""
+    with suppress(ProcessLookupError):
+        os.kill(who, number)

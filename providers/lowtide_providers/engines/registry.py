@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from lowtide_core.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
     from lowtide_core.ports import Engine
@@ -30,11 +32,24 @@ def build_engine(name: str, root: Path) -> Engine:
 
     points = entry_points(group=GROUP)
     if name in points.names:
-        engine: Engine = points[name].load()(root)
-        return engine
+        return _load(points[name])(root)
     known = ["local", *points.names]
     if name in PLANNED:
         raise InputError(
             f"The engine {name!r} is not in this version.", hint=f"There is {', '.join(known)}.", engine=name
         )
-    raise InputError(f"{name!r} is not an engine.", hint=nearest(name, known) or f"There is {', '.join(known)}.")
+    raise InputError(
+        f"{name!r} is not an engine.", hint=nearest(name, known) or f"There is {', '.join(known)}.", engine=name
+    )
+
+
+def _load(point: EntryPoint) -> Callable[[Path], Engine]:
+    try:
+        build: Callable[[Path], Engine] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"The engine {point.name!r} ({point.value}) cannot be loaded: {error}.",
+            hint="Mend or remove the package that brings it.",
+            engine=point.name,
+        ) from error
+    return build

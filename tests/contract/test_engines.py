@@ -1,0 +1,211 @@
+"""What every engine owes its caller: once per key, the same answer however often it is asked."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from lowtide.testing.engines import FakeEngine
+from lowtide_core.launches import AttemptKey, EngineReport, Launch
+from lowtide_core.ports import Engine
+from lowtide_providers.engines.local import LocalEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KEY = AttemptKey("20261124-ab12.1")
+OTHER = AttemptKey("20261124-ab12.2")
+SOON_S = 30.0
+
+# Says that it began, then does as it is told by a file: ends with that status.
+COMMAND = """
+import os, sys, time
+with open("starts", "a") as file:
+    file.write(sys.argv[1] + "\\n")
+while not os.path.exists("end-" + sys.argv[1]):
+    time.sleep(0.01)
+with open("end-" + sys.argv[1]) as file:
+    sys.exit(int(file.read()))
+"""
+
+
+class Rig(Protocol):
+    """An engine, and the hand that moves what it runs."""
+
+    engine: Engine
+
+    def launch(self, key: AttemptKey) -> Launch:
+        """A command that runs until it is told to end."""
+
+    def end(self, key: AttemptKey, exit_status: int) -> None: ...
+
+    def starts(self) -> list[str]:
+        """The keys that really began, in order."""
+
+
+@dataclass
+class LocalRig:
+    folder: Path
+    engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = LocalEngine(self.folder / "engine")
+
+    def launch(self, key: AttemptKey) -> Launch:
+        return Launch("20261124-ab12", (sys.executable, "-S", "-c", COMMAND, key), str(self.folder))
+
+    def end(self, key: AttemptKey, exit_status: int) -> None:
+        written = self.folder / "written"
+        written.write_text(str(exit_status))
+        written.rename(self.folder / f"end-{key}")
+
+    def starts(self) -> list[str]:
+        noted = self.folder / "starts"
+        return noted.read_text().split() if noted.exists() else []
+
+
+@dataclass
+class FakeRig:
+    engine: FakeEngine = field(default_factory=FakeEngine)
+
+    def launch(self, key: AttemptKey) -> Launch:
+        return Launch("20261124-ab12", ("true",), "/")
+
+    def end(self, key: AttemptKey, exit_status: int) -> None:
+        self.engine.end(key, exit_status)
+
+    def starts(self) -> list[str]:
+        return [key for key, _ in self.engine.starts]
+
+
+@pytest.fixture(params=["local", "fake"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    made: Rig = LocalRig(tmp_path) if request.param == "local" else FakeRig()
+    yield made
+    for key in {*made.starts(), KEY, OTHER}:  # nothing of a failed test is left running
+        made.engine.cancel(AttemptKey(key))
+
+
+def until(engine: Engine, key: AttemptKey, holds: Callable[[EngineReport], bool]) -> EngineReport:
+    """The first report of which it holds."""
+    give_up_s = time.monotonic() + SOON_S
+    while time.monotonic() < give_up_s:
+        (report,) = engine.observe([key])
+        if holds(report):
+            return report
+        time.sleep(0.01)
+    raise AssertionError(f"it is still {report}")
+
+
+def until_begun(rig: Rig, key: AttemptKey = KEY) -> EngineReport:
+    return until(rig.engine, key, lambda report: report.state == "running" and key in rig.starts())
+
+
+def until_ended(rig: Rig, key: AttemptKey = KEY) -> EngineReport:
+    return until(rig.engine, key, lambda report: report.state == "ended")
+
+
+def test_it_is_an_engine(rig: Rig) -> None:
+    assert isinstance(rig.engine, Engine)
+
+
+def test_a_key_that_it_never_heard_of_is_absent(rig: Rig) -> None:
+    assert rig.engine.observe([KEY]) == (EngineReport(KEY, "absent"),)
+    assert rig.engine.observe([]) == ()
+
+
+@pytest.mark.parametrize("exit_status", [0, 1, 3, 125, 143, 255])
+def test_a_launch_runs_and_its_exit_status_is_kept(rig: Rig, exit_status: int) -> None:
+    ref = rig.engine.submit(rig.launch(KEY), KEY)
+    running = until_begun(rig)
+    assert (running.key, running.ref, running.exit_status) == (KEY, ref, None)
+    rig.end(KEY, exit_status)
+    ended = until_ended(rig)
+    assert (ended.key, ended.ref, ended.exit_status) == (KEY, ref, exit_status)
+    assert ended.started_utc is not None
+    assert ended.ended_utc is not None
+    assert ended.started_utc <= ended.ended_utc
+    assert rig.engine.observe([KEY]) == (ended,)
+
+
+def test_reports_come_in_the_order_of_the_keys(rig: Rig) -> None:
+    rig.engine.submit(rig.launch(OTHER), OTHER)
+    until_begun(rig, OTHER)
+    reports = rig.engine.observe([KEY, OTHER, KEY])
+    assert [(report.key, report.state) for report in reports] == [(KEY, "absent"), (OTHER, "running"), (KEY, "absent")]
+
+
+def test_a_key_runs_once_however_often_it_is_submitted(rig: Rig) -> None:
+    refs = {rig.engine.submit(rig.launch(KEY), KEY) for _ in range(3)}
+    until_begun(rig)
+    refs.add(rig.engine.submit(rig.launch(KEY), KEY))
+    rig.end(KEY, 0)
+    ended = until_ended(rig)
+    refs.add(rig.engine.submit(rig.launch(KEY), KEY))
+    assert rig.engine.observe([KEY]) == (ended,)
+    assert refs == {ended.ref}
+    assert rig.starts() == [KEY]
+
+
+def test_two_keys_are_two_runs(rig: Rig) -> None:
+    for key in (KEY, OTHER):
+        rig.engine.submit(rig.launch(key), key)
+        until_begun(rig, key)
+    rig.end(OTHER, 4)
+    assert until_ended(rig, OTHER).exit_status == 4
+    assert rig.engine.observe([KEY])[0].state == "running"
+
+
+def test_cancelling_what_runs_ends_it(rig: Rig) -> None:
+    rig.engine.submit(rig.launch(KEY), KEY)
+    until_begun(rig)
+    rig.engine.cancel(KEY)
+    rig.engine.cancel(KEY)
+    ended = until_ended(rig)
+    assert ended.exit_status == 143
+    assert "SIGTERM" in ended.why
+    rig.engine.submit(rig.launch(KEY), KEY)
+    assert rig.starts() == [KEY]
+
+
+def test_what_is_cancelled_before_it_is_submitted_never_starts(rig: Rig) -> None:
+    rig.engine.cancel(KEY)
+    rig.engine.submit(rig.launch(KEY), KEY)
+    report = rig.engine.observe([KEY])[0]
+    assert (report.state, report.exit_status, report.started_utc) == ("ended", None, None)
+    assert report.why == "cancelled before it started"
+    assert rig.starts() == []
+
+
+def test_cancelling_what_has_ended_changes_nothing(rig: Rig) -> None:
+    rig.engine.submit(rig.launch(KEY), KEY)
+    until_begun(rig)
+    rig.end(KEY, 7)
+    ended = until_ended(rig)
+    rig.engine.cancel(KEY)
+    assert rig.engine.observe([KEY]) == (ended,)
+
+
+def test_a_cancel_that_meets_the_start_leaves_one_truth(rig: Rig) -> None:
+    rig.engine.submit(rig.launch(KEY), KEY)
+    rig.engine.cancel(KEY)
+    ended = until_ended(rig)
+    assert (ended.exit_status is None) == (ended.started_utc is None)
+    assert len(rig.starts()) <= 1
+
+
+def test_fifty_at_once(rig: Rig) -> None:
+    keys = [AttemptKey(f"job-{number}.1") for number in range(50)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: rig.engine.submit(rig.launch(key), key), keys))
+    for number, key in enumerate(keys):
+        until_begun(rig, key)
+        rig.end(key, number)
+    assert [until_ended(rig, key).exit_status for key in keys] == list(range(50))
+    assert sorted(rig.starts()) == sorted(keys)

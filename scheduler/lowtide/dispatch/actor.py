@@ -43,8 +43,11 @@ def attempt_key(record: JobRecord) -> AttemptKey:
 
 
 def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
-    """The user's command under the sampler; the sampler's exit status is the command's own."""
-    sampler = (sys.executable, "-m", "lowtide_sampler", "run", "--quiet", "--run-id", key)
+    """The user's command under the sampler, whose exit status is the command's own.
+
+    ``-P`` keeps files of the folder in which the job runs from being taken for modules.
+    """
+    sampler = (sys.executable, "-P", "-m", "lowtide_sampler", "run", "--quiet", "--run-id", key)
     return Launch(
         job_id=record.job_id,
         argv=(*sampler, "--journal", str(spool), "--plan", record.job_id, "--", *record.spec.argv),

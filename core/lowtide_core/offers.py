@@ -26,7 +26,7 @@ class Offer:
         gpu_count: Accelerators that the machine has; a job pays for, and idles, the whole machine.
         price_usd_per_h: Of the whole machine, on demand; None where no list price is known.
         price_basis: Where the price comes from and of when (``list-2026-07-20``, ``estimated: ...``).
-        power_w: IT power of the job's share of the machine at the job's load.
+        power_w: IT power of the whole machine at the job's load: a job rents it whole, idle accelerators and all.
         embodied_g_per_h: Embodied emissions of the machine, per hour of its lifetime; None where unknown.
     """
 

@@ -98,14 +98,31 @@ def _offer_rows() -> tuple[dict[str, str], ...]:
     return tuple(read_table("offers"))
 
 
+@cache
+def usual_host(accelerator: str) -> tuple[float, float]:
+    """Threads and memory, GiB, that machines on offer bring for each such accelerator; medians, 0 where none lists any.
+
+    Raises:
+        InputError: The accelerator is unknown.
+    """
+    name = find_accelerator(accelerator).name
+    mine = [row for row in _offer_rows() if row["accelerator"] == name]
+    return _per_accelerator(mine, "vcpus"), _per_accelerator(mine, "memory_gib")
+
+
+def _per_accelerator(rows: list[dict[str, str]], column: str) -> float:
+    known = sorted(float(row[column]) / float(row["count"]) for row in rows if row[column])
+    return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2 if known else 0.0
+
+
 def offers(query: OfferQuery) -> tuple[Offer, ...]:
     """For each region that sells it, the cheapest single machine with at least the accelerators asked for.
 
     A machine without a list price comes after those that have one. A machine with a part of an accelerator counts as
-    that part. Power is the job's share: its own accelerators, and the same share of the machine's CPUs and memory.
+    that part. Power and embodied emissions are the whole machine's, since a job rents it whole.
     """
     from lowtide_facts.embodied import machine_embodied_g_per_h
-    from lowtide_facts.power import gpu_job_power_w
+    from lowtide_facts.power import machine_power_w
     from lowtide_facts.regions import all_regions
 
     name = find_accelerator(query.gpu).name
@@ -123,8 +140,7 @@ def offers(query: OfferQuery) -> tuple[Offer, ...]:
     found = []
     for region, (_, count, machine, row) in sorted(best.items()):
         vcpus, memory_gib = number(row["vcpus"]), number(row["memory_gib"])
-        share = query.count / count
-        power = gpu_job_power_w(name, query.count, (vcpus or 0) * share, (memory_gib or 0) * share)
+        power = machine_power_w(name, query.count, count, vcpus, memory_gib)
         found.append(
             Offer(
                 region=RegionId(region),
@@ -137,7 +153,9 @@ def offers(query: OfferQuery) -> tuple[Offer, ...]:
                 price_usd_per_h=number(row["price_usd_per_h"]),
                 price_basis=row["price_basis"],
                 power_w=power.power_w,
-                embodied_g_per_h=machine_embodied_g_per_h(name, count, vcpus or 0),
+                embodied_g_per_h=machine_embodied_g_per_h(
+                    name, count, usual_host(name)[0] * count if vcpus is None else vcpus
+                ),
                 source="provider price lists and catalogues, see NOTICE",
             )
         )

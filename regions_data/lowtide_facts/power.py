@@ -85,11 +85,14 @@ def cpu_job_power_w(vcpus: float, memory_gib: float = 0.0, load: float = 1.0) ->
     )
 
 
-def gpu_job_power_w(accelerator: str, count: float, vcpus: float, memory_gib: float) -> PowerEstimate:
-    """Power of a training job: its accelerators, and its share of the host.
+def gpu_job_power_w(
+    accelerator: str, count: float, vcpus: float, memory_gib: float, *, idle_count: float = 0.0
+) -> PowerEstimate:
+    """Power of a training job: its accelerators, those that it holds idle, and the host.
 
     Args:
-        accelerator: As people write it. count: accelerators of the job. vcpus, memory_gib: its share of the host's.
+        accelerator: As people write it. count: accelerators that it uses. vcpus, memory_gib: of the host that it holds.
+        idle_count: Accelerators that it holds and does not use: a machine is rented whole.
     Raises:
         InputError: The accelerator is unknown.
     Source:
@@ -99,15 +102,37 @@ def gpu_job_power_w(accelerator: str, count: float, vcpus: float, memory_gib: fl
 
     facts = find_accelerator(accelerator)
     host = cpu_job_power_w(vcpus, memory_gib, GPU_HOST_CPU_LOAD)
+    idle_w = idle_count * facts.idle_w
+    idle = f", {idle_count:g} idle" if idle_count else ""
     return PowerEstimate(
-        power_w=count * GPU_TRAINING_SHARE * facts.tdp_w + host.power_w,
-        low_w=count * facts.idle_w + host.low_w,
-        high_w=count * facts.tdp_w + host.high_w,
+        power_w=count * GPU_TRAINING_SHARE * facts.tdp_w + idle_w + host.power_w,
+        low_w=(count + idle_count) * facts.idle_w + host.low_w,
+        high_w=count * facts.tdp_w + 2 * idle_w + host.high_w,
         basis=(
-            f"modelled: {count:g} x {facts.name} at {GPU_TRAINING_SHARE:.0%} of {facts.tdp_w:g} W, "
+            f"modelled: {count:g} x {facts.name} at {GPU_TRAINING_SHARE:.0%} of {facts.tdp_w:g} W{idle}, "
             f"and {vcpus:g} threads at {GPU_HOST_CPU_LOAD:.0%} load"
         ),
         source="arXiv 2506.14551; SPECpower_ssj2008",
+    )
+
+
+def machine_power_w(
+    accelerator: str, count: float, machine_count: float, vcpus: float | None, memory_gib: float | None
+) -> PowerEstimate:
+    """Power of a machine that a job holds whole and of whose accelerators it uses ``count``.
+
+    A machine with a part of an accelerator is that part. Where the host's size is not listed, it is what machines with
+    this accelerator usually have for each.
+    """
+    from lowtide_facts.accelerators import usual_host
+
+    usual_vcpus, usual_memory_gib = usual_host(accelerator)
+    return gpu_job_power_w(
+        accelerator,
+        count,
+        usual_vcpus * machine_count if vcpus is None else vcpus,
+        usual_memory_gib * machine_count if memory_gib is None else memory_gib,
+        idle_count=max(0.0, machine_count - count),
     )
 
 

@@ -115,22 +115,16 @@ def _baseline(request: PlanRequest, offers: Mapping[RegionId, Offer]) -> tuple[P
 
 
 def _power(request: PlanRequest, place: Place, offers: Mapping[RegionId, Offer]) -> PowerEstimate:
-    from lowtide_facts.power import PowerEstimate, cpu_job_power_w, gpu_job_power_w
+    from lowtide_facts.power import PowerEstimate, cpu_job_power_w, machine_power_w
 
     if request.power_w is not None:
         return PowerEstimate(request.power_w, request.power_w, request.power_w, "given by the user", "--power")
     if not request.gpu:
         return cpu_job_power_w(request.cpus)
     offer = offers.get(place.region)
-    if offer is not None:
-        vcpus, memory_gib = offer.vcpus or 0.0, offer.memory_gib or 0.0
-        share = request.gpu_count / offer.gpu_count
-    else:  # a machine of our own with this accelerator: as the ones on offer are, in the middle
-        per_gpu = [(o.vcpus or 0.0, o.memory_gib or 0.0, o.gpu_count) for o in offers.values()]
-        vcpus = float(np.median([v / n for v, _, n in per_gpu])) * request.gpu_count if per_gpu else request.cpus
-        memory_gib = float(np.median([m / n for _, m, n in per_gpu])) * request.gpu_count if per_gpu else 0.0
-        share = 1.0
-    return gpu_job_power_w(request.gpu, request.gpu_count, vcpus * share, memory_gib * share)
+    if offer is None:  # a machine of our own with just these accelerators
+        return machine_power_w(request.gpu, request.gpu_count, request.gpu_count, None, None)
+    return machine_power_w(request.gpu, request.gpu_count, offer.gpu_count, offer.vcpus, offer.memory_gib)
 
 
 def _candidate(
@@ -156,8 +150,11 @@ def _candidate(
     )
 
 
-def _transfer(request: PlanRequest, place: Place, series: Mapping[ZoneId, SignalSeries]) -> tuple[float, float]:
-    """Emissions and price of bringing the data there; the mean intensity of both ends, since nobody says when."""
+def _transfer(request: PlanRequest, place: Place, series: Mapping[ZoneId, SignalSeries]) -> tuple[float, float | None]:
+    """Emissions and price of bringing the data there; the mean intensity of both ends, since nobody says when.
+
+    The price is None where it is not known: between providers, mostly.
+    """
     origin = request.data_from
     if not request.data_gb or origin is None or origin.region == place.region:
         return 0.0, 0.0
@@ -165,4 +162,4 @@ def _transfer(request: PlanRequest, place: Place, series: Mapping[ZoneId, Signal
 
     ends = [float(np.nanmean(series[zone].intensity_g_per_kwh)) for zone in (origin.zone, place.zone)]
     egress = egress_usd_per_gb(origin.region, place.region) if origin.region != LOCAL else 0.0
-    return transfer_g(request.data_gb, *ends), (egress or 0.0) * request.data_gb
+    return transfer_g(request.data_gb, *ends), None if egress is None else egress * request.data_gb

@@ -176,7 +176,7 @@ def _at_once(problem: PlanProblem) -> Piece:
 
 
 def _price_usd(candidate: Candidate, duration_s: float) -> float | None:
-    if candidate.price_usd_per_h is None:
+    if candidate.price_usd_per_h is None or candidate.egress_usd is None:
         return None
     return candidate.price_usd_per_h * duration_s / SECONDS_PER_HOUR + candidate.egress_usd
 

@@ -22,7 +22,7 @@ class Candidate:
         pue: Facility energy over IT energy; >= 1.
         transfer_g: Emissions of bringing the data there and back; g, >= 0.
         price_usd_per_h: None where running there has no price or none is known.
-        egress_usd: What the provider takes for letting the data out, once.
+        egress_usd: What the provider takes for letting the data out, once; None where that is not known.
     """
 
     region: RegionId
@@ -32,7 +32,7 @@ class Candidate:
     pue: float
     transfer_g: float = 0.0
     price_usd_per_h: float | None = None
-    egress_usd: float = 0.0
+    egress_usd: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

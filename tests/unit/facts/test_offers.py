@@ -8,10 +8,10 @@ from lowtide_core.errors import InputError
 from lowtide_core.offers import Offer, OfferQuery
 from lowtide_core.places import RegionId
 from lowtide_facts import accelerators
-from lowtide_facts.accelerators import find_accelerator, offers
+from lowtide_facts.accelerators import find_accelerator, offers, usual_host
 from lowtide_facts.embodied import machine_embodied_g_per_h
 from lowtide_facts.network import egress_usd_per_gb
-from lowtide_facts.power import cpu_job_power_w, gpu_job_power_w
+from lowtide_facts.power import cpu_job_power_w, gpu_job_power_w, machine_power_w
 from lowtide_facts.regions import find_region
 from lowtide_facts.tablefiles import number, read_table
 
@@ -27,7 +27,7 @@ def test_offers_are_plausible(gpu: str, count: int, least_regions: int) -> None:
     for offer in found:
         assert offer.gpu_count >= count
         assert offer.zone == find_region(offer.region).zone
-        assert 0.76 * tdp_w * count <= offer.power_w <= 2.5 * tdp_w * count
+        assert 0.76 * tdp_w * count <= offer.power_w <= 1.6 * tdp_w * offer.gpu_count
         assert offer.price_usd_per_h is None or 0.1 * count < offer.price_usd_per_h < 200
         assert bool(offer.price_basis) == (offer.price_usd_per_h is not None)
         assert offer.embodied_g_per_h is not None
@@ -76,10 +76,19 @@ def _offer(gpu: str, count: int, region: str) -> Offer:
     return next(offer for offer in offers(OfferQuery(gpu, count)) if offer.region == region)
 
 
-def test_the_power_of_a_share_of_a_machine_is_that_share() -> None:
+def test_a_machine_is_rented_whole() -> None:
     one, all_eight = (_offer("A100", count, "aws:ap-northeast-1") for count in (1, 8))
     assert one.machine == all_eight.machine
-    assert all_eight.power_w == pytest.approx(8 * one.power_w)
+    facts = find_accelerator("A100")
+    idle_w = 7 * (0.76 * facts.tdp_w - facts.idle_w)
+    assert all_eight.power_w - one.power_w == pytest.approx(idle_w), "the other seven draw their idle power"
+    assert one.embodied_g_per_h == all_eight.embodied_g_per_h
+
+
+def test_a_host_of_unlisted_size_is_as_usual() -> None:
+    vcpus, memory_gib = usual_host("H100")
+    assert 4 <= vcpus <= 64
+    assert machine_power_w("H100", 1, 1, None, None) == machine_power_w("H100", 1, 1, vcpus, memory_gib)
 
 
 def test_power_bounds_hold_the_power() -> None:

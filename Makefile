@@ -20,9 +20,9 @@ help:
 	@echo "make clean   remove the virtual environment"
 
 # Two stamps: the base environment is enough for the demo; the development one has the tools as well.
-$(VENV)/.base: requirements/base.lock
+$(VENV)/.base: requirements/base.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lowtide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/pip || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing $<"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -58,11 +58,11 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@LOWTIDE_EXAMPLES=$(EXAMPLES) LOWTIDE_KILLS=$(KILLS) $(BIN)/python -m pytest -q -n auto tests/property tests/faults
 
-lock:
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in -o requirements/base.lock
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet -o requirements/dev.lock -c requirements/base.lock
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --all-extras -o requirements/all.lock
+lock: $(VENV)/.base
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in -o requirements/base.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet -o requirements/dev.lock -c requirements/base.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --all-extras -o requirements/all.lock
 
 clean:
 	@rm -rf $(VENV)

@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from lowtide.testing.engines import FakeEngine
 from lowtide_core.ports import Engine, Logged, SignalSource
 from lowtide_providers.engines.local import LocalEngine
 from lowtide_providers.signals.registry import BUILT_IN, SignalSettings, build_source
 
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    ROOT / "core/lowtide_core",
+    ROOT / "regions_data/lowtide_facts",
+    ROOT / "providers/lowtide_providers",
+    ROOT / "scheduler/lowtide_sampler",
+    ROOT / "scheduler/lowtide",
+]
 SLOW = ("requests", "sqlalchemy", "alembic", "apscheduler", "jinja2", "pyarrow", "rich", "pandas", "pynvml", "asyncio")
 COMMANDS = [
     (["--help"], ("numpy", *SLOW)),
@@ -46,12 +55,8 @@ def test_importing_the_library_imports_none_of_it() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-PACKAGES = ["lowtide_core", "lowtide_facts", "lowtide_providers", "lowtide_sampler", "lowtide"]
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_says_that_it_is_typed(package: str) -> None:
-    folder = Path(__import__(package).__file__ or "").parent
+@pytest.mark.parametrize("folder", SOURCES, ids=lambda folder: folder.name)
+def test_every_package_says_that_it_is_typed(folder: Path) -> None:
     assert (folder / "py.typed").exists()
 
 
@@ -63,15 +68,15 @@ def test_every_adapter_stands_behind_its_port(tmp_path: Path) -> None:
     engine = LocalEngine(tmp_path)
     assert isinstance(engine, Engine)
     assert isinstance(engine, Logged)
+    assert isinstance(FakeEngine(), Engine)
 
 
 def test_the_wheel_holds_all_that_it_needs(tmp_path: Path) -> None:
     import zipfile
 
-    root = Path(__file__).parents[2]
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=root,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -79,6 +84,10 @@ def test_the_wheel_holds_all_that_it_needs(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in SOURCES:
+        for file in folder.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                assert file.relative_to(folder.parent).as_posix() in names
     for needed in (
         "lowtide_facts/tables/offers.csv",
         "lowtide_facts/odbl/climatology.npz",
@@ -87,7 +96,7 @@ def test_the_wheel_holds_all_that_it_needs(tmp_path: Path) -> None:
         "lowtide/store/migrations/versions/0001_first.py",
         "lowtide/reports/templates/report.html.j2",
         "lowtide/examples/train.py",
-        "lowtide_sampler/py.typed",
     ):
         assert needed in names
-    assert not [name for name in names if name.startswith("tests") or "rebuild" in name]
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {folder.name for folder in SOURCES}

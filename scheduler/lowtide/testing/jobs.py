@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lowtide.jobs.spec import JobSpec
 from lowtide.planning.types import ForecastUsed, Plan, Segment
 from lowtide.store.jobs import NewPlan
 from lowtide_core.places import LOCAL, Place, ZoneId
-from lowtide_core.series import LIFECYCLE_CONSUMPTION
+from lowtide_core.series import LIFECYCLE_CONSUMPTION, SignalSeries
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,9 +63,17 @@ def plan_at(start_utc: datetime, *, issued_utc: datetime | None = None, **change
         ),
         forecast_edge=False,
     )
-    return NewPlan(replace(plan, **changes), {ZONE: "0123"})
+    return NewPlan(replace(plan, **changes), {})
+
+
+def flat_series(start_utc: datetime, *, hours: int = 48, **changes: Any) -> SignalSeries:
+    """300 g/kWh, hour after hour."""
+    values = np.full(hours, 300.0)
+    plain = SignalSeries(ZONE, start_utc, 3600.0, values, LIFECYCLE_CONSUMPTION, "climatology", "invented")
+    return replace(plain, **changes)
 
 
 def add_job(store: Store, spec: JobSpec, planned: NewPlan, *, at_utc: datetime, key: str = "key") -> JobRecord:
-    """Puts the job into the store, and gives it back as it stands there."""
+    """Puts the job, and a series for its plan to rest on, into the store; gives it back as it stands there."""
+    planned = replace(planned, vintages=store.signals.add_all({ZONE: flat_series(spec.earliest_utc)}))
     return store.jobs.get(store.jobs.add(spec, planned, key, at_utc, "test", "quoted"))

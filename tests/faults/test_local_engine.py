@@ -209,6 +209,36 @@ def test_without_its_supervisor_a_stubborn_command_is_killed_by_the_next_cancel_
     until(lambda: state(engine) == "vanished", "its end")
 
 
+SUPERVISOR_KILLED_BY_ITS_CHILD = """
+import os, signal, sys, time
+from lowtide_providers.engines import local_child
+whole = local_child.write_whole
+def after_the_kill(path, content, **options):
+    if path.endswith("child.json"):
+        supervisor = os.getppid()
+        os.kill(supervisor, signal.SIGKILL)
+        while os.getppid() == supervisor:
+            time.sleep(0.001)
+    return whole(path, content, **options)
+local_child.write_whole = after_the_kill
+local_child.main(sys.argv[1])
+"""
+
+
+def test_a_command_that_nobody_could_have_seen_does_not_begin(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_spawn", lambda folder: None)
+        engine.submit(python(tmp_path, NOTE_AND_WAIT), KEY)
+    killed = subprocess.run([sys.executable, "-c", SUPERVISOR_KILLED_BY_ITS_CHILD, str(engine.root / KEY)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    child = engine.root / KEY / "child.json"
+    until(lambda: child.exists() and not local._alive(json.loads(child.read_bytes())), "the end of what was begun")
+    assert state(engine) == "vanished"
+    assert not (tmp_path / "starts").exists()
+
+
 def test_after_a_reboot_what_ran_has_vanished(engine: LocalEngine, tmp_path: Path) -> None:
     running(engine, tmp_path)
     for name in ("claim.json", "child.json"):

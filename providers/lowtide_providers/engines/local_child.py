@@ -100,13 +100,16 @@ def main(folder: str) -> int:
 
 def _run(folder: str, mask_before: set[signal.Signals | int]) -> tuple[int, str]:
     """Runs the launch to its end; exit status as a shell gives it, and what there is to say about it."""
+    supervisor = os.getpid()
 
     def announce() -> None:
-        """In the command's own process: while it runs it can be found, even if its supervisor dies now."""
+        """In the command's own process: while it runs it can be found, even if its supervisor dies later."""
         try:
             write_whole(f"{folder}/child.json", identity(os.getpid()) or {})
         except OSError:  # a full disk: the supervisor alone knows it then
             pass
+        if os.getppid() != supervisor:  # it died before the line above: somebody may have been told "vanished"
+            os._exit(125)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)
 
     try:

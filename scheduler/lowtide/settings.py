@@ -184,9 +184,13 @@ def _pue(value: object) -> float:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and value > 0:
-        return float(value)
-    return parse_duration_s(str(value))
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return parse_duration_s(str(value))
+    if not 0 < seconds < float("inf"):
+        raise ValueError("it must be a positive number of seconds.")
+    return seconds
 
 
 _READERS: dict[str, Callable[[object], object]] = {

@@ -76,11 +76,11 @@ class Wiring:
 
         return open_store(self.settings.database or self.paths.database)
 
-    def sources(self) -> tuple[SignalSource, ...]:
-        """Every source that could have actuals."""
+    def sources(self, signal: str = "") -> tuple[SignalSource, ...]:
+        """Every source that could have actuals, the one that a job demanded first."""
         from lowtide_providers.signals.registry import DEFAULT_CHAIN, build_source
 
-        names = self.settings.signals or DEFAULT_CHAIN
+        names = dict.fromkeys((*((signal,) if signal else ()), *(self.settings.signals or DEFAULT_CHAIN)))
         return tuple(build_source(name, self.signal_settings()) for name in names)
 
     def actor(self, store: Store, who: str) -> Actor:
@@ -101,21 +101,18 @@ class Wiring:
 
     def tick_context(self, store: Store, who: str) -> TickContext:
         """All that a round of ``serve``, ``tick`` or ``submit --wait`` works with."""
-        from lowtide.service.collect import collect_readings
         from lowtide.service.replanning import replanner
-        from lowtide.service.settling import fetch_actuals, settle_open
+        from lowtide.service.settling import Settling
         from lowtide.service.ticks import TickContext
         from lowtide_providers.signals.climatology import ClimatologySource
 
-        pue_at_home = self.settings.home_pue
+        settling = Settling(store, self.sources, ClimatologySource(), self.paths.spool)
         return TickContext(
             actor=self.actor(store, who),
             make_plan=replanner(store, self.chain, self.settings),
-            fetch=lambda now_utc, only: fetch_actuals(store, self.sources, now_utc, only),
-            collect=lambda now_utc, only: collect_readings(store, self.paths.spool, now_utc, only),
-            settle=lambda now_utc, only: settle_open(
-                store, ClimatologySource(), now_utc, only, pue_at_home=pue_at_home
-            ),
+            fetch=settling.fetch,
+            collect=settling.collect,
+            settle=settling.settle,
         )
 
     def engine(self, name: str) -> Engine:

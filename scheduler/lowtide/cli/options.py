@@ -47,4 +47,8 @@ _ASKED = (
     click.option("--gpu", default="", metavar="MODEL", help="Accelerator: H100, 'A100 80GB'."),
     click.option("--count", default=1, show_default=True, metavar="N", help="How many of them."),
     click.option("--cpus", default=4.0, show_default=True, metavar="N", help="Busy threads of a job without --gpu."),
+    click.option("--pausable", is_flag=True, help="It may be paused and resumed (planned, not dispatched yet)."),
+    click.option("--max-price", "max_price_usd", type=float, metavar="USD", help="Limit for the whole run."),
+    click.option("--data", default="", metavar="SIZE", help="Data to bring along: 50GB."),
+    click.option("--from", "data_from", default="", metavar="REGION", help="Where that data lies. Default: home."),
 )

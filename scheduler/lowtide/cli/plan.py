@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 @click.command(help=VERBS["plan"])
 @asked_options
-@click.option("--pausable", is_flag=True, help="The job may be paused and resumed.")
-@click.option("--max-price", "max_price_usd", type=float, metavar="USD", help="Limit for the whole run.")
-@click.option("--data", default="", metavar="SIZE", help="Data to bring along: 50GB.")
-@click.option("--from", "data_from", default="", metavar="REGION", help="Where that data lies. Default: home.")
 @signal_option()
 @now_option()
 @json_option()

@@ -9,7 +9,7 @@ import click
 
 from lowtide.cli.app import VERBS
 from lowtide.cli.text import table
-from lowtide.jobs.states import FINAL
+from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lowtide.reports.build import Report
+    from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
 
 
 @click.command(help=VERBS["report"])
@@ -33,8 +35,8 @@ def command(job: str, since: str, form: str, as_json: bool, output: str) -> None
     now_utc = wiring.now_utc()
     with wiring.store() as store:
         records = (store.jobs.get(job),) if job else store.jobs.find(since_utc=since_utc(since, now_utc))
-        open_ids = [record.job_id for record in records if record.state not in ("waiting", "missed")]
-        if open_ids:  # what has ended since the last round is settled now; jobs in flight are looked at
+        open_ids = [record.job_id for record in records if _may_have_news(store, record)]
+        if open_ids:
             run_tick(wiring.tick_context(store, "report"), now_utc, only=open_ids)
             records = tuple(store.jobs.get(record.job_id) for record in records)
         shown = records if job else tuple(record for record in records if record.state in FINAL)
@@ -50,6 +52,11 @@ def command(job: str, since: str, form: str, as_json: bool, output: str) -> None
             f"The report cannot be written to {output}: {error.strerror}.", hint="Name another file."
         ) from error
     click.echo(f"written to {output}", err=True)
+
+
+def _may_have_news(store: Store, record: JobRecord) -> bool:
+    """In flight, or ended and never settled: ``serve`` and ``tick`` look at the others in their own time."""
+    return record.state in IN_FLIGHT or (bool(record.attempts) and store.settlements.latest(record.job_id) is None)
 
 
 def since_utc(text: str, now_utc: datetime) -> datetime | None:

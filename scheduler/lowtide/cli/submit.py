@@ -67,7 +67,7 @@ def command(
         engine=engine,
         retries=retries,
         name=name,
-        signal=os.path.abspath(signal) if os.path.exists(signal) else signal,  # noqa: PTH100, PTH110
+        signal=signal,
         key=key,
     )
     with wiring.store() as store:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
 from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.spans import Span, iso_utc, to_epoch_s
+from lowtide_core.spans import iso_utc, to_epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from lowtide_core.places import Place, ZoneId
+    from lowtide_core.places import Place
 
 JobId = NewType("JobId", str)
 
@@ -31,6 +31,7 @@ class JobSpec:
         retries: How often a lost attempt may be run again; a failed one never is.
         environment: Only what the user gave explicitly, and what finds programs (PATH); never secrets.
         signal: The source or file that the user demanded; empty follows the chain.
+        max_price_usd, data_gb, data_from: Limits and needs of the planning question, for the next plan too.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +48,9 @@ class JobSpec:
     engine: str = "local"
     signal: str = ""
     retries: int = 0
+    max_price_usd: float | None = None
+    data_gb: float = 0.0
+    data_from: Place | None = None
     name: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,14 +70,6 @@ class JobSpec:
         if not self.places:
             raise InputError("The job has no place to run.", hint="Give --zone or --region.")
         require_time(self.earliest_utc, self.deadline_utc, self.duration_s)
-
-    @property
-    def window(self) -> Span:
-        return Span(self.earliest_utc, self.deadline_utc)
-
-    @property
-    def zones(self) -> tuple[ZoneId, ...]:
-        return tuple(dict.fromkeys(place.zone for place in self.places))
 
 
 def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: float) -> None:

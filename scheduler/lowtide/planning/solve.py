@@ -208,6 +208,10 @@ def _plan(problem: PlanProblem, best: Option, misfits: tuple[Misfit, ...]) -> Pl
             series.source, series.kind, series.issued_at, series.frame, from_epoch_s(best.known_until_s)
         ),
         forecast_edge=ends_at_edge and best.known_until_s < problem.deadline_utc.timestamp() - _AT_EDGE_S,
+        pue=candidate.pue,
+        transfer_g=candidate.transfer_g,
+        baseline_pue=problem.baseline.pue if problem.baseline and baseline_g is not None else None,
+        baseline_transfer_g=problem.baseline.transfer_g if problem.baseline and baseline_g is not None else None,
         misfits=misfits,
     )
 

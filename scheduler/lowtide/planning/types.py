@@ -100,6 +100,7 @@ class Plan:
         chance_worse: Probability that the plan emits more than the baseline (than at once, where there is none).
         forecast_edge: The best window ends where the forecast ends while the deadline lies later: a better one may
             lie beyond.
+        pue, transfer_g: Of the chosen place; the emissions hold them. baseline_...: of home; None without a baseline.
     """
 
     segments: tuple[Segment, ...]
@@ -116,6 +117,10 @@ class Plan:
     price_usd: float | None
     forecast: ForecastUsed
     forecast_edge: bool
+    pue: float
+    transfer_g: float
+    baseline_pue: float | None
+    baseline_transfer_g: float | None
     misfits: tuple[Misfit, ...] = ()
 
     @property

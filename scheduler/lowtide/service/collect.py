@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lowtide_core.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from lowtide.jobs.states import JobState
     from lowtide.store import Store
+    from lowtide.store.jobs import JobRecord
     from lowtide_core.launches import AttemptKey
 
 MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
@@ -18,42 +20,51 @@ MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
 
 
 def journal_result(spool: Path, run_id: str) -> dict[str, Any] | None:
-    """What the sampler's journal of a run says; None where there is none, or nothing readable in it."""
+    """What the sampler's journal of a run says; None where there is none, or its first line is gone.
+
+    Raises:
+        InputError: The journal is there and may not be read.
+    """
     from lowtide_sampler.journal import JournalError, read_journal, replay
 
     try:
         return replay(read_journal(spool / f"{run_id}.jsonl"))
-    except (OSError, JournalError):
+    except (FileNotFoundError, NotADirectoryError, JournalError):
         return None
+    except OSError as error:
+        raise InputError(
+            f"The journal of run {run_id} cannot be read: {error.strerror} ({error.filename}).",
+            hint=f"Make {spool} readable.",
+            run_id=run_id,
+        ) from error
 
 
 def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
     """The exit status that the sampler wrote down; None where it could not."""
-    result = journal_result(spool, key)
+    try:
+        result = journal_result(spool, key)
+    except InputError:
+        return None
     status = None if result is None else result.get("exit_status")
     return None if status is None else int(status)
 
 
-def collect_readings(store: Store, spool: Path, now_utc: datetime, only: Sequence[str] = ()) -> tuple[str, ...]:
-    """Keeps the result of every ended attempt that has a journal and is not in the store yet.
+def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> tuple[str, ...]:
+    """Keeps the result of every attempt of an ended job that has a journal and is not in the store yet.
 
     A journal that its sampler could not end, because it was killed, is closed first: its result then says so, and its
     band holds what came after the last reading.
     """
     from lowtide_sampler.journal import recover
 
-    settled = store.settlements.states()
     kept = []
-    for record in store.jobs.find(states=MEASURED):
-        if (only and record.job_id not in only) or settled.get(record.job_id) == "settled":
-            continue
-        known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
-        for attempt in record.attempts:
-            result = None if attempt.key in known else journal_result(spool, attempt.key)
-            if result is not None and result["end"] == "open":
-                recover(spool)
-                result = journal_result(spool, attempt.key)
-            if result is not None and result["end"] != "open":
-                store.readings.add(attempt.key, record.job_id, attempt.number, result, now_utc)
-                kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
+    known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
+    for attempt in record.attempts:
+        result = None if attempt.key in known else journal_result(spool, attempt.key)
+        if result is not None and result["end"] == "open":
+            recover(spool)
+            result = journal_result(spool, attempt.key)
+        if result is not None and result["end"] != "open":
+            store.readings.add(attempt.key, record.job_id, attempt.number, result, now_utc)
+            kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
     return tuple(kept)

@@ -45,6 +45,11 @@ def request_of(spec: JobSpec, settings: Settings, earliest_utc: datetime) -> Pla
         places=spec.places,
         home=spec.home,
         home_gpus=settings.home_gpus,
+        gpu=spec.gpu,
+        gpu_count=spec.gpu_count or 1,
         power_w=spec.power_w,
+        max_price_usd=spec.max_price_usd,
+        data_gb=spec.data_gb,
+        data_from=spec.data_from,
         local_pue=settings.home_pue,
     )

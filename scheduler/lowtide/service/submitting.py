@@ -74,8 +74,11 @@ def submit(
         gpu=request.gpu,
         gpu_count=request.gpu_count if request.gpu else 0,
         engine=order.engine,
-        signal=order.signal,
+        signal=os.path.abspath(order.signal) if os.path.exists(order.signal) else order.signal,  # noqa: PTH100, PTH110
         retries=order.retries,
+        max_price_usd=request.max_price_usd,
+        data_gb=request.data_gb,
+        data_from=request.data_from,
         name=order.name,
         environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
     )

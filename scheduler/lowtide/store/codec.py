@@ -33,6 +33,9 @@ def spec_to_text(spec: JobSpec) -> str:
             "engine": spec.engine,
             "signal": spec.signal,
             "retries": spec.retries,
+            "max_price_usd": spec.max_price_usd,
+            "data_gb": spec.data_gb,
+            "data_from": _place_to_json(spec.data_from) if spec.data_from else None,
             "name": spec.name,
             "environment": dict(spec.environment),
         }
@@ -50,6 +53,7 @@ def spec_from_text(text: str) -> JobSpec:
             "deadline_utc": parse_iso_utc(item["deadline_utc"]),
             "places": tuple(_place_from_json(place) for place in item["places"]),
             "home": _place_from_json(item["home"]) if item["home"] else None,
+            "data_from": _place_from_json(item["data_from"]) if item["data_from"] else None,
         }
     )
 
@@ -79,6 +83,10 @@ def plan_to_text(plan: Plan) -> str:
                 "known_until_utc": iso_utc(forecast.known_until_utc),
             },
             "forecast_edge": plan.forecast_edge,
+            "pue": plan.pue,
+            "transfer_g": plan.transfer_g,
+            "baseline_pue": plan.baseline_pue,
+            "baseline_transfer_g": plan.baseline_transfer_g,
             "misfits": [[m.region, m.zone, m.why, m.limit, m.short_by_s] for m in plan.misfits],
         }
     )

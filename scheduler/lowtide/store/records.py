@@ -10,11 +10,11 @@ from sqlalchemy import delete, func, insert, select
 
 from lowtide.jobs.spec import JobId
 from lowtide.store.database import insert_once
-from lowtide.store.tables import readings, services, settlements
+from lowtide.store.tables import attempts, jobs, readings, services, settlements
 from lowtide_core.spans import from_epoch_s, to_epoch_s
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from lowtide.store.database import Database
@@ -72,12 +72,27 @@ class SettlementStore:
             text = connection.execute(query.order_by(settlements.c.settlement_id.desc()).limit(1)).scalar()
         return None if text is None else json.loads(text)
 
-    def states(self) -> dict[JobId, str]:
-        """State of each job's newest settlement."""
-        newest = select(func.max(settlements.c.settlement_id)).group_by(settlements.c.job_id)
-        query = select(settlements.c.job_id, settlements.c.state).where(settlements.c.settlement_id.in_(newest))
+    def open_jobs(self, states: Sequence[str], since_utc: datetime) -> tuple[JobId, ...]:
+        """Jobs in these states that have had an attempt, ended since then, and have no final settlement."""
+        newest = (
+            select(settlements.c.job_id, func.max(settlements.c.settlement_id).label("settlement_id"))
+            .group_by(settlements.c.job_id)
+            .subquery()
+        )
+        final = (
+            select(settlements.c.job_id)
+            .join(newest, newest.c.settlement_id == settlements.c.settlement_id)
+            .where(settlements.c.state == "settled")
+        )
+        tried = select(attempts.c.job_id)
+        query = select(jobs.c.job_id).where(
+            jobs.c.state.in_(states),
+            jobs.c.changed_utc_s >= to_epoch_s(since_utc),
+            jobs.c.job_id.in_(tried),
+            jobs.c.job_id.not_in(final),
+        )
         with self._database.begin() as connection:
-            return {JobId(row.job_id): row.state for row in connection.execute(query)}
+            return tuple(JobId(row.job_id) for row in connection.execute(query.order_by(jobs.c.changed_utc_s)))
 
 
 @dataclass(frozen=True, slots=True)

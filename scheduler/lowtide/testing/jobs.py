@@ -62,6 +62,10 @@ def plan_at(start_utc: datetime, *, issued_utc: datetime | None = None, **change
             known_until_utc=start_utc + timedelta(days=2),
         ),
         forecast_edge=False,
+        pue=1.0,
+        transfer_g=0.0,
+        baseline_pue=None,
+        baseline_transfer_g=None,
     )
     return NewPlan(replace(plan, **changes), {})
 

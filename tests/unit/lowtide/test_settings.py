@@ -55,7 +55,8 @@ def test_an_unknown_key_names_the_nearest(environ: dict[str, str]) -> None:
         ("home = 3", "home = 3 is not usable"),
         ('home_pue = "0.5"', "between 1 and 5"),
         ('offline = "perhaps"', "true or false"),
-        ('http_timeout_s = "2"', "not a duration"),
+        ('http_timeout_s = "soon"', "not a duration"),
+        ("http_timeout_s = 0", "positive"),
         ("signals = [1]", "must be a text"),
     ],
 )

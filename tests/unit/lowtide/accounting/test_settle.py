@@ -35,7 +35,7 @@ def plan(start_h: float, hours: float = 1.0, energy_kwh: float = 1.2, emissions_
     segment = Segment(at(start_h), at(start_h + hours), LOCAL, DE)
     used = ForecastUsed("forecast", "forecast", T0, LIFECYCLE_CONSUMPTION, at(6))
     return Plan((segment,), energy_kwh, emissions_g, None, None, None, 480.0, "", emissions_g, True, None, None, used,
-                forecast_edge=False)  # fmt: skip
+                forecast_edge=False, pue=1.0, transfer_g=0.0, baseline_pue=1.0, baseline_transfer_g=0.0)  # fmt: skip
 
 
 def result(start_h: float, hours: float = 1.0, energy_kwh: float = 1.2, **more: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def settlement(*, actual: bool = True, home: bool = True) -> dict[str, Any]:
     used = ForecastUsed("energy-charts", "forecast", T0, LIFECYCLE_CONSUMPTION, FORECAST.end_utc)
     segment = Segment(T0 + timedelta(hours=2), T0 + timedelta(hours=3), LOCAL, DE)
     plan = Plan((segment,), 1.2, 120.0, 96.0, 144.0, 480.0, 480.0, "", 120.0, True, 0.04, None, used,
-                forecast_edge=False)  # fmt: skip
+                forecast_edge=False, pue=1.0, transfer_g=0.0, baseline_pue=1.0, baseline_transfer_g=0.0)  # fmt: skip
     site = SitedPlace(Place(LOCAL, DE), 1.0)
     answer = settle(
         SettlementInputs(

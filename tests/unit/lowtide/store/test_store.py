@@ -61,6 +61,10 @@ def plan_at(hours: float) -> NewPlan:
         price_usd=None,
         forecast=ForecastUsed("invented", "forecast", NOW, LIFECYCLE_CONSUMPTION, NOW + timedelta(days=1)),
         forecast_edge=False,
+        pue=1.0,
+        transfer_g=0.0,
+        baseline_pue=None,
+        baseline_transfer_g=None,
         misfits=(Misfit(RegionId("aws:x"), DE, "too far", "deadline", 3.5),),
     )
     return NewPlan(plan, {DE: "0123"})
@@ -257,7 +261,24 @@ def test_readings_and_settlements_are_only_added(store: Store) -> None:
     store.settlements.add(record.job_id, "provisional", {"n": 1}, NOW)
     store.settlements.add(record.job_id, "settled", {"n": 2}, NOW)
     assert store.settlements.latest(record.job_id) == {"n": 2}
-    assert store.settlements.states() == {record.job_id: "settled"}
+
+
+def test_open_is_what_ended_lately_and_is_not_settled(store: Store) -> None:
+    def ended(key: str) -> str:
+        record = add(store, key)
+        job_id = record.job_id
+        claimed = store.jobs.move(record, "claim", at_utc=NOW, who="w", why="due", attempt=attempt(1, job_id))
+        store.jobs.move(claimed, "finish", at_utc=NOW, who="w", why="exit 0", end=AttemptEnd(NOW, NOW, 0))
+        return job_id
+
+    never, provisional, settled = ended("k1"), ended("k2"), ended("k3")
+    add(store, "k4")
+    store.settlements.add(provisional, "settled", {}, NOW)
+    store.settlements.add(provisional, "provisional", {}, NOW)
+    store.settlements.add(settled, "settled", {}, NOW)
+    assert set(store.settlements.open_jobs(("done",), NOW)) == {never, provisional}
+    assert store.settlements.open_jobs(("failed",), NOW) == ()
+    assert store.settlements.open_jobs(("done",), NOW + timedelta(seconds=1)) == ()
 
 
 def test_a_service_is_counted_on_as_long_as_it_says(store: Store) -> None:

@@ -38,6 +38,7 @@ class RankedRegion:
     offer: Offer
     option: Option
     gpu_count: int
+    duration_s: float
     intensity_g_per_kwh: float
     emissions_g: float
     total_g: float
@@ -117,6 +118,7 @@ def _ranked(option: Option, gathered: Gathered, request: PlanRequest, baseline_g
         offer=offer,
         option=option,
         gpu_count=request.gpu_count,
+        duration_s=request.duration_s,
         intensity_g_per_kwh=emissions_g / (option.energy_kwh * candidate.pue),
         emissions_g=emissions_g,
         total_g=option.emissions_g,

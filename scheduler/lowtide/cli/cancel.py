@@ -10,6 +10,7 @@ import click
 from lowtide.cli.app import VERBS
 from lowtide.jobs.states import FINAL
 from lowtide.wiring import Wiring
+from lowtide_core.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,10 @@ def command(jobs: Sequence[str]) -> None:
     with wiring.store() as store:
         actor = wiring.actor(store, "cancel")
         for job in jobs:
-            record = request_cancel(actor, store.jobs.get(job), wiring.now_utc())
+            record = store.jobs.get(job)
+            if record.state in FINAL:
+                raise StateError(f"Job {record.job_id} cannot be cancelled: it is {record.state}.", hint=record.why)
+            record = request_cancel(actor, record, wiring.now_utc())
             give_up_s = time.monotonic() + _PATIENCE_S
             while record.state not in FINAL and time.monotonic() < give_up_s:
                 time.sleep(0.2)

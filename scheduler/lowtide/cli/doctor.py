@@ -12,6 +12,8 @@ from lowtide.cli.options import json_option
 from lowtide.wiring import Wiring
 from lowtide_core.errors import LowtideError
 
+_NOBODY = "nobody starts due jobs: run lowtide serve, or lowtide tick from cron"
+
 
 @click.command(help=VERBS["doctor"])
 @json_option()
@@ -50,7 +52,7 @@ def _store(wiring: Wiring) -> str:
     try:
         with wiring.store() as store:
             alive = store.services.alive(wiring.now_utc())
-            return f"{store.database.name}, {'somebody starts due jobs' if alive else 'nobody starts due jobs'}"
+            return f"{store.database.name}, {'somebody starts due jobs' if alive else _NOBODY}"
     except LowtideError as error:
         return str(error)
 
@@ -59,7 +61,13 @@ def _meters() -> list[tuple[str, str]]:
     from lowtide_sampler.sources import find_sources
 
     sources = find_sources(os.environ)
-    found = [(f"meter {f.name}", f.why if f.found else f"missing: {f.why}") for f in sources.findings]
+    found = [
+        (
+            f"meter {f.name}",
+            f.why if f.found else f"missing: {f.why}; what it would measure is modelled, and said to be",
+        )
+        for f in sources.findings
+    ]
     return [
         *found,
         *((source.name, source.label) for source in sources.models),

@@ -21,7 +21,14 @@ _HEADS = ("job", "state", "when", "where", "quote", "so far", "why")
 
 @click.command(help=VERBS["jobs"])
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only these: waits, runs, done, failed, ...")
-@click.option("--limit", default=20, show_default=True, metavar="N", help="At most so many, the newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="At most so many, the newest first.",
+)
 @json_option()
 def command(states: Sequence[str], limit: int, as_json: bool) -> None:
     from lowtide.jobs.states import parse_state
@@ -36,6 +43,9 @@ def command(states: Sequence[str], limit: int, as_json: bool) -> None:
             click.echo(json.dumps([job_json(record, store) for record in records], indent=2))
             return
         rows = [job_row(record, store, wiring.now_utc()) for record in records]
+    if not rows and states:
+        click.echo(f"No job in state {' or '.join(states)}.")
+        return
     if not rows:
         click.echo("No job yet. Try: lowtide submit --duration 30m --deadline 24h -- COMMAND")
         return

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lowtide.store import Store
     from lowtide.store.jobs import JobRecord
 
-_WHY = 44
-
 
 def job_row(record: JobRecord, store: Store, now_utc: datetime) -> tuple[str, ...]:
     """Job, state, when, where, quote, so far, why."""
@@ -30,14 +28,16 @@ def job_row(record: JobRecord, store: Store, now_utc: datetime) -> tuple[str, ..
         segment.zone if segment.region == LOCAL else segment.region,
         figures.grams(record.plan.emissions_g),
         figures.grams(realised),
-        record.why if len(record.why) <= _WHY else record.why[: _WHY - 1] + "…",
+        record.why,
     )
 
 
 def _when(record: JobRecord, now_utc: datetime) -> str:
     if record.state == "waiting":
         away_s = (record.plan.start_utc - now_utc).total_seconds()
-        return "starts now" if away_s <= 0 else f"starts in {figures.duration(away_s)}"
+        if record.spec.deadline_utc <= now_utc:
+            return "too late"
+        return f"due {figures.duration(-away_s)} ago" if away_s <= 0 else f"starts in {figures.duration(away_s)}"
     attempt = record.attempt
     if (
         record.state in FINAL

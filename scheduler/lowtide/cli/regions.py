@@ -13,7 +13,8 @@ from lowtide.cli.options import json_option, now_option, signal_option
 from lowtide.cli.text import table
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
-from lowtide_core.quantities import parse_instant_utc
+from lowtide_core.errors import InfeasibleError
+from lowtide_core.quantities import SECONDS_PER_HOUR, parse_instant_utc
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from lowtide.assembly.request import PlanRequest
 
 _SHOWN = 10
-_HEADS = ("#", "region", "zone", "g/kWh", "best start", "emissions", "transfer", "saved", "price/h", "machine")
+_HEADS = ("region", "g/kWh", "best start", "emissions", "transfer", "in all", "saved", "cost", "machine")
+_TEXTS = ("region", "best start", "machine")
 
 
 @click.command(help=VERBS["regions"])
@@ -71,36 +73,57 @@ def command(
     if as_json:
         import json
 
+        if not ranking.regions:
+            raise _nothing_fits(ranking, request)
         click.echo(json.dumps([region.to_json() for region in ranking.regions], indent=2))
     else:
         click.echo("\n".join(lines(ranking, request, now_utc, show_all=show_all)))
 
 
 def lines(ranking: Ranking, request: PlanRequest, now_utc: datetime, *, show_all: bool) -> list[str]:
-    """The ranking for a person."""
+    """The ranking for a person; columns that say nothing here are left out.
+
+    Raises:
+        InfeasibleError: No region fits; names the limit and the nearest that there is.
+    """
+    if not ranking.regions:
+        raise _nothing_fits(ranking, request)
     shown = ranking.regions if show_all else ranking.regions[:_SHOWN]
-    rows = [_row(number, region, now_utc) for number, region in enumerate(shown, 1)]
-    columns = [number for number, head in enumerate(_HEADS) if head != "transfer" or request.data_gb]
+    rows = [_row(region, now_utc) for region in shown]
+    unneeded = {"emissions"} if request.data_gb else {"transfer", "in all"}
+    if ranking.baseline_g is None:
+        unneeded.add("saved")
+    columns = [number for number, head in enumerate(_HEADS) if head not in unneeded]
     cells = [[row[number] for number in columns] for row in rows]
-    left = [columns.index(_HEADS.index(head)) for head in ("region", "zone", "best start", "machine")]
+    left = [columns.index(_HEADS.index(head)) for head in _TEXTS]
     return [*table([_HEADS[number] for number in columns], cells, left=left), *_below(ranking, request, len(shown))]
 
 
-def _row(number: int, region: RankedRegion, now_utc: datetime) -> tuple[str, ...]:
+def _row(region: RankedRegion, now_utc: datetime) -> tuple[str, ...]:
     candidate, offer = region.option.candidate, region.offer
     start = region.best_start_utc
+    machine = offer.machine.removeprefix("Standard_")
     return (
-        str(number),
         candidate.region,
-        candidate.zone,
         f"{region.intensity_g_per_kwh:.0f}",
         "place only" if start is None else "at once" if start <= now_utc else _short(start, now_utc),
         figures.grams(region.emissions_g),
         figures.grams(candidate.transfer_g),
-        "-" if region.saved_pct is None else f"{region.saved_pct:.0f} %",
-        "not known" if offer.price_usd_per_h is None else f"${offer.price_usd_per_h:.2f}",
-        offer.machine,
+        figures.grams(region.total_g),
+        figures.percent(region.saved_pct),
+        _cost(region),
+        machine if offer.gpu_count == region.gpu_count else f"{machine} {region.gpu_count}/{offer.gpu_count}",
     )
+
+
+def _cost(region: RankedRegion) -> str:
+    """Of the whole run; ``>`` where letting the data out has a price that is not known."""
+    cost, hourly, out = region.option.price_usd, region.offer.price_usd_per_h, ""
+    if cost is None and hourly is not None:
+        cost, out = hourly * region.duration_s / SECONDS_PER_HOUR, ">"
+    if cost is None:
+        return "-"
+    return f"{out}${cost:,.0f}" if cost >= 100 else f"{out}${cost:.2f}"
 
 
 def _short(instant: datetime, now_utc: datetime) -> str:
@@ -117,21 +140,38 @@ def _below(ranking: Ranking, request: PlanRequest, shown: int) -> list[str]:
     if flat:
         said.append(f"{flat} without hourly data: place only, no best start")
     if ranking.misfits:
-        said.append(f"{len(ranking.misfits)} do not fit ({ranking.misfits[0].region}: {ranking.misfits[0].why})")
+        said.append(f"{len(ranking.misfits)} do not fit")
     lines = [" · ".join(said)] if said else []
-    if ranking.baseline_g is not None and request.home is not None:
-        home = ranking.gathered.problem.baseline
-        where = f"{home.region} ({home.zone})" if home else ""
-        lines.append(f"home {where} at once: {figures.grams(ranking.baseline_g)}")
+    slack_s = (request.deadline_utc - request.earliest_utc).total_seconds() - request.duration_s
+    order = "emissions + transfer" if request.data_gb else "emissions"
+    lines.append(f"in the order of {order} · may start within {figures.duration(slack_s)} (--deadline)")
+    home = ranking.gathered.problem.baseline
+    if ranking.baseline_g is not None and home is not None:
+        lines.append(f"home {home.region} ({home.zone}) at once: {figures.grams(ranking.baseline_g)}")
     else:
         lines.append(f"saved is not known: {ranking.no_baseline_why}")
-    first = ranking.regions[0] if ranking.regions else None
-    if first:
-        sources = " and ".join(dict.fromkeys(region.series.source for region in ranking.regions))
-        power = ranking.gathered.power[first.option.candidate.region]
-        took = figures.duration(request.duration_s)
-        lines.append(
-            f"{took} at {figures.significant(power.power_w)} W in {first.option.candidate.region} ({power.basis})"
-        )
-        lines.append(f"{sources} · {first.series.frame} · times are {request.earliest_utc.astimezone():%Z}")
+    first = ranking.regions[0]
+    power = ranking.gathered.power[first.option.candidate.region]
+    took = figures.duration(request.duration_s)
+    lines.append(f"{took} at {figures.significant(power.power_w)} W in {first.option.candidate.region}: {power.basis}")
+    sources = " and ".join(dict.fromkeys(region.series.source for region in ranking.regions))
+    lines.append(f"{sources} · {first.series.frame} · times are {request.earliest_utc.astimezone():%Z}")
     return lines
+
+
+def _nothing_fits(ranking: Ranking, request: PlanRequest) -> InfeasibleError:
+    hours = request.duration_s / SECONDS_PER_HOUR
+    costs = [
+        (offer.price_usd_per_h * hours, offer.region)
+        for offer in ranking.gathered.offers.values()
+        if offer.price_usd_per_h is not None and offer.region in {misfit.region for misfit in ranking.misfits}
+    ]
+    first = ranking.misfits[0]
+    if request.max_price_usd is None or not costs:
+        return InfeasibleError(f"No region fits: {first.region}, {first.why}.", hint="Widen that limit.")
+    cost, region = min(costs)
+    return InfeasibleError(
+        f"None of {len(ranking.misfits)} regions costs at most ${request.max_price_usd:,.2f} for {hours:g} h.",
+        hint=f"The cheapest is {region}, ${cost:,.0f}: raise --max-price, or shorten the run.",
+        cheapest_usd=cost,
+    )

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord
 
 
+_FORMS = ("table", "json", "csv", "html")
+
+
 @click.command(help=VERBS["report"])
 @click.argument("job", default="")
 @click.option("--since", default="", metavar="TIME", help="Jobs submitted since: 7d (ago), 2026-01-03.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv", "html"]), default="table")
+@click.option("--format", "form", type=click.Choice(_FORMS), help="Default: by the output's ending, else table.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--output", default="", metavar="FILE", help="Write it there instead of printing it.")
-def command(job: str, since: str, form: str, as_json: bool, output: str) -> None:
+def command(job: str, since: str, form: str | None, as_json: bool, output: str) -> None:
     from lowtide.reports.build import build
     from lowtide.service.ticks import run_tick
 
@@ -41,7 +44,7 @@ def command(job: str, since: str, form: str, as_json: bool, output: str) -> None
             records = tuple(store.jobs.get(record.job_id) for record in records)
         shown = records if job else tuple(record for record in records if record.state in FINAL)
         report = build(store, shown, now_utc)
-    text = written(report, "json" if as_json else form, one=bool(job))
+    text = written(report, "json" if as_json else form or _form_of(output), one=bool(job))
     if not output:
         click.echo(text)
         return
@@ -52,6 +55,16 @@ def command(job: str, since: str, form: str, as_json: bool, output: str) -> None
             f"The report cannot be written to {output}: {error.strerror}.", hint="Name another file."
         ) from error
     click.echo(f"written to {output}", err=True)
+
+
+def _form_of(output: str) -> str:
+    """The form that the file's ending names; a table for no ending and for text."""
+    ending = Path(output).suffix.lstrip(".").lower()
+    if ending in ("", "txt", "md"):
+        return "table"
+    if ending not in _FORMS:
+        raise InputError(f"A report cannot be written as {ending!r}.", hint="Name a .html, .csv or .json, or --format.")
+    return ending
 
 
 def _may_have_news(store: Store, record: JobRecord) -> bool:

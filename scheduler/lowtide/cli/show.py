@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lowtide.cli.app import VERBS
@@ -11,6 +13,9 @@ from lowtide.jobs.states import SHOWN
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
 from lowtide_core.spans import iso_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.command(help=VERBS["show"])
@@ -44,7 +49,7 @@ def command(job: str, as_json: bool) -> None:
         ("command", " ".join(spec.argv)),
         ("where", f"{plan.segments[0].region} ({plan.segments[0].zone}), engine {spec.engine}, in {spec.working_dir}"),
         ("planned", f"{figures.clock(plan.start_utc)} to {figures.clock(plan.end_utc)}, plan {record.plan_number}"),
-        ("deadline", figures.local_time(spec.deadline_utc, now_utc)),
+        ("deadline", _deadline(spec.deadline_utc, now_utc)),
         ("quote", f"{figures.grams(plan.emissions_g)} for {figures.kwh(plan.energy_kwh)} · {plan.forecast.source}"),
     ]
     for attempt in record.attempts:
@@ -56,3 +61,9 @@ def command(job: str, as_json: bool) -> None:
     click.echo("events")
     for event in events:
         click.echo(f"  {event.at_utc.astimezone():%d %b %H:%M:%S}  {event.to_state:<10}{event.why}  ({event.who})")
+
+
+def _deadline(deadline_utc: datetime, now_utc: datetime) -> str:
+    if deadline_utc > now_utc:
+        return figures.local_time(deadline_utc, now_utc)
+    return f"{figures.clock(deadline_utc)}, passed {figures.duration((now_utc - deadline_utc).total_seconds())} ago"

@@ -41,6 +41,8 @@ def command(zone: str, probe: bool, as_json: bool) -> None:
         said = ""
         if probe and place is not None and covers:
             said = _probe(source, place.zone, wiring.now_utc())
+        if name == _NEEDS_KEY and not token_name:
+            covers = None
         needs = "" if name != _NEEDS_KEY else token_name or "no key"
         found.append({"source": name, "frame": str(source.frame), "key": needs, "covers_zone": covers, "probe": said})
     if as_json:
@@ -57,7 +59,7 @@ def command(zone: str, probe: bool, as_json: bool) -> None:
 
 
 def _word(covers: object) -> str:
-    return "-" if covers is None else "yes" if covers else "no"
+    return "not known" if covers is None else "yes" if covers else "no"
 
 
 def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
@@ -65,5 +67,7 @@ def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
         series = source.fetch(zone, Span(now_utc, now_utc + timedelta(hours=48)), "forecast")
     except LowtideError as error:
         return error.message
+    if series.source == "static":
+        return series.note
     hours = (series.end_utc - now_utc).total_seconds() / 3600
     return f"{series.kind}, {hours:.0f} h ahead, step {series.step_s / 60:.0f} min"

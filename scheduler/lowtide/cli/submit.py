@@ -13,7 +13,7 @@ from lowtide.assembly.quote import quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
 from lowtide.cli.options import asked_options, json_option, signal_option
-from lowtide.jobs.states import FINAL
+from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
 
@@ -75,7 +75,11 @@ def command(
         if not as_json:
             click.echo(_accepted(record, store, now_utc, waits_here=wait))
         if wait:
-            record = wait_for(wiring, store, record, tell=lambda line: click.echo(line, err=True))
+            try:
+                record = wait_for(wiring, store, record, tell=lambda line: click.echo(line, err=True))
+            except KeyboardInterrupt:
+                click.echo(f"\n{_left_behind(store.jobs.get(record.job_id), store, wiring.now_utc())}", err=True)
+                raise
         if as_json:
             import json
 
@@ -106,8 +110,17 @@ def who_runs(store: Store, now_utc: datetime) -> str:
         return "lowtide serve is running, it will start it"
     if alive:
         ago_s = (now_utc - alive[0].beat_utc).total_seconds()
-        return f"lowtide tick ran {figures.duration(ago_s)} ago, the next one that is due will start it"
+        return f"lowtide tick ran {figures.duration(ago_s)} ago: the first one after its time will start it"
     return "nobody will start it yet: run lowtide serve, or lowtide tick from cron every few minutes"
+
+
+def _left_behind(record: JobRecord, store: Store, now_utc: datetime) -> str:
+    """What becomes of a job that nobody waits for any more."""
+    if record.state == "waiting":
+        return f"job {record.job_id} still waits: {who_runs(store, now_utc)}"
+    if record.state in IN_FLIGHT:
+        return f"job {record.job_id} goes on; lowtide cancel {record.job_id} ends it"
+    return f"job {record.job_id} {record.state}: {record.why}"
 
 
 def wait_for(wiring: Wiring, store: Store, record: JobRecord, *, tell: Callable[[str], None]) -> JobRecord:

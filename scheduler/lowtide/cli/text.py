@@ -8,9 +8,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
+WIDTH = 100
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int]) -> list[str]:
-    """Aligned lines, heads first; columns in ``left`` are texts, the others figures."""
+    """Aligned lines, heads first; columns in ``left`` are texts, the others figures.
+
+    A line that is too long is cut in its last column, where the words are; ``--json`` has them whole.
+    """
     widths = [max(len(str(cell)) for cell in column) for column in zip(heads, *rows, strict=True)]
+    room = max(8, WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    widths[-1] = min(widths[-1], room)
+    rows = [[*row[:-1], row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"] for row in rows]
     return [
         "  ".join(
             cell.ljust(width) if number in left else cell.rjust(width)

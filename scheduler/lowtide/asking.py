@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
     from lowtide.settings import Settings
     from lowtide_core.places import Place
+
+
+MOST_AHEAD = timedelta(days=400)
+MOST_GPUS = 100_000
+MOST_CPUS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
             hint="Give one that lies ahead, such as --deadline 24h.",
             deadline_utc=deadline_utc,
         )
+    require_horizon(now_utc, deadline_utc)
     require_time(max(earliest_utc, now_utc), deadline_utc, duration_s)
     data_gb, data_from = data_lies(asked.data, asked.data_from, home)
     return PlanRequest(
@@ -71,7 +78,7 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         cpus=cpus(asked.cpus),
         power_w=parse_power_w(asked.power) if asked.power else None,
         pausable=asked.pausable,
-        max_price_usd=asked.max_price_usd,
+        max_price_usd=max_price_usd(asked.max_price_usd),
         local_pue=settings.home_pue,
         data_gb=data_gb,
         data_from=data_from,
@@ -95,6 +102,7 @@ def regions_request(
     home = home_place(settings.home)
     data_gb, data_from = data_lies(asked.data, asked.data_from, home)
     deadline_utc = parse_instant_utc(deadline, now_utc=now_utc)
+    require_horizon(now_utc, deadline_utc)
     require_time(now_utc, deadline_utc, duration_s)
     return PlanRequest(
         duration_s=duration_s,
@@ -105,7 +113,7 @@ def regions_request(
         home_gpus=settings.home_gpus,
         gpu=gpu,
         gpu_count=count,
-        max_price_usd=asked.max_price_usd,
+        max_price_usd=max_price_usd(asked.max_price_usd),
         local_pue=settings.home_pue,
         data_gb=data_gb,
         data_from=data_from,
@@ -122,17 +130,36 @@ def gpu_name(typed: str) -> str:
 
 
 def gpu_count(typed: int) -> int:
-    """At least one."""
-    if typed < 1:
-        raise InputError(f"--count is {typed}.", hint="Give the number of accelerators, 1 or more.")
+    """At least one, and no more than a job can have."""
+    if not 1 <= typed <= MOST_GPUS:
+        raise InputError(f"--count is {typed}.", hint=f"Give the number of accelerators, 1 to {MOST_GPUS:,}.")
     return typed
 
 
 def cpus(typed: float) -> float:
-    """More than none."""
-    if not typed > 0:
-        raise InputError(f"--cpus is {typed}.", hint="Give the number of busy threads, such as 4.")
+    """More than none, and no more than a job can have."""
+    if not 0 < typed <= MOST_CPUS:
+        raise InputError(
+            f"--cpus is {typed}.", hint=f"Give the number of busy threads, such as 4; at most {MOST_CPUS:,}."
+        )
     return typed
+
+
+def max_price_usd(typed: float | None) -> float | None:
+    """A price that limits something."""
+    if typed is not None and not 0 < typed < float("inf"):
+        raise InputError(f"--max-price is {typed}.", hint="Give a positive number of US dollars for the whole run.")
+    return typed
+
+
+def require_horizon(now_utc: datetime, deadline_utc: datetime) -> None:
+    """Refuses a deadline so far away that nothing can be known of it."""
+    if deadline_utc - now_utc > MOST_AHEAD:
+        raise InputError(
+            f"The deadline {deadline_utc:%Y-%m-%d} is more than {MOST_AHEAD.days} days away.",
+            hint="Give one that is nearer: nothing is known of the grid so far ahead.",
+            deadline_utc=deadline_utc,
+        )
 
 
 def data_lies(size: str, where: str, home: Place | None) -> tuple[float, Place | None]:

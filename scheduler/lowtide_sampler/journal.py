@@ -104,9 +104,11 @@ def try_lock(fd: int) -> bool:
 
 
 def default_directory(environ: Mapping[str, str]) -> str:
-    """``$LOWTIDE_SPOOL``, else ``lowtide/spool`` in the person's state folder."""
+    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder."""
     if environ.get("LOWTIDE_SPOOL"):
         return environ["LOWTIDE_SPOOL"]
+    if environ.get("LOWTIDE_STATE"):
+        return os.path.join(environ["LOWTIDE_STATE"], "spool")
     state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return os.path.join(state, "lowtide", "spool")
 

@@ -227,6 +227,15 @@ def test_the_samplers_journal_knows_how_a_vanished_attempt_ended(bench: Bench) -
     assert bench.now(record).state == "done"
 
 
+@pytest.mark.parametrize(("in_journal", "state"), [(None, "lost"), (137, "failed"), (0, "done"), (3, "failed")])
+def test_a_death_by_signal_may_be_the_samplers_alone(bench: Bench, in_journal: int | None, state: str) -> None:
+    record = bench.running()
+    bench.engine.end(key_of(record), 137)
+    if in_journal is not None:
+        bench.journal[key_of(record)] = in_journal
+    assert [r.state for r in reconcile(bench.process(), SOON)] == [state]
+
+
 def test_a_lost_attempt_is_run_again_where_the_job_says_so(bench: Bench) -> None:
     record = bench.running(retries=1)
     for number in (1, 2):

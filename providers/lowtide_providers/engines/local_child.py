@@ -13,6 +13,7 @@ Everything that it knows stands in the folder, one file each, written whole or n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -89,6 +90,7 @@ def main(folder: str) -> int:
     except OSError as error:  # nothing was started and nothing is claimed: the engine may be asked again
         print(f"lowtide: {folder} cannot be claimed: {error.strerror}", file=sys.stderr, flush=True)
         return 1
+    _adopt_orphans()
     started_s = time.time()
     exit_status, why = _run(folder, mask_before)
     _keep(
@@ -158,7 +160,7 @@ def _see_through(child: subprocess.Popen[bytes], cancel: str, grace_s: float) ->
     while True:
         status = child.poll()
         if kill_at_s is None:
-            if status is not None:
+            if status is not None and not _lives_on(child.pid, status):
                 return status, False
             if woken_by == signal.SIGTERM or os.path.exists(cancel):
                 _signal_group(child.pid, signal.SIGTERM)
@@ -171,6 +173,23 @@ def _see_through(child: subprocess.Popen[bytes], cancel: str, grace_s: float) ->
         left_s = _LOOK_S if kill_at_s is None else max(0.0, kill_at_s - time.monotonic())
         woken = signal.sigtimedwait(_WAKERS, left_s if status is None else min(left_s, 0.1))
         woken_by = None if woken is None else woken.si_signo
+
+
+def _lives_on(group: int, status: int) -> bool:
+    """Whether a command that was killed has left its own children running: a wrapper's job outlives the wrapper."""
+    if status >= 0:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:  # orphans come to us, and would stay as zombies
+            pass
+    return _signal_group(group, 0)
+
+
+def _adopt_orphans() -> None:
+    """Makes this process the parent of what its descendants leave behind (``PR_SET_CHILD_SUBREAPER``)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _NEEDED = ("start_utc", "intensity_g_per_kwh")
 _FRAME = ("basis", "scope", "accounting")
+_MOST_G_PER_KWH = 100_000.0
+"""Far above any power station: a higher figure is in another unit, or damaged."""
+
 _COLUMNS = (*_NEEDED, "issued_utc", "zone", *_FRAME)
 
 
@@ -214,6 +218,12 @@ def _table(path: str) -> _Table:
     """
     try:
         stat = Path(path).stat()
+        if not S_ISREG(stat.st_mode):
+            raise InputError(
+                f"The signal file {path} cannot be read: it is not a file.",
+                hint="Name a CSV or Parquet file.",
+                path=path,
+            )
         return _load(path, stat.st_mtime_ns, stat.st_size)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or str(error)
@@ -245,7 +255,7 @@ def _load(path: str, mtime_ns: int, size: int) -> _Table:  # noqa: ARG001  the k
         )
     return _Table(
         np.array(lines),
-        np.array(zone),
+        np.char.upper(np.array(zone)),
         _numbers(path, lines, start, _instant_s),
         _numbers(path, lines, issued, _instant_s) if has_issues else None,
         _numbers(path, lines, intensity, _intensity),
@@ -275,7 +285,7 @@ def _intensity(text: str) -> float:
         value = float(text) if text else float("nan")
     except ValueError:
         value = float("inf")
-    if value < 0 or np.isinf(value):
+    if value < 0 or value > _MOST_G_PER_KWH:
         raise InputError(
             f"the intensity {text!r} is not a number of g/kWh.",
             hint="Give a number that is not negative; leave the cell empty where none is known.",

@@ -65,7 +65,15 @@ def home_place(text: str) -> Place | None:
     """Home as it was set: a zone (this machine), or a region such as ``aws:us-east-1``; None where nobody said."""
     if not text:
         return None
-    return region_place(text) if ":" in text else local_place(text)
+    if ":" in text:
+        return region_place(text)
+    try:
+        return local_place(text)
+    except InputError as error:
+        try:
+            return region_place(text)  # ``Frankfurt``, ``eu-central-1``
+        except InputError as no_region:
+            raise (no_region if " regions: " in no_region.message else error) from None
 
 
 def requested_places(*, zone: str, region: str, regions: Sequence[str], home: Place | None) -> tuple[Place, ...]:

@@ -79,6 +79,7 @@ def _best_time(wiring: Wiring) -> None:
 
 def _real_job(wiring: Wiring) -> int:
     from lowtide.assembly.quote import quote
+    from lowtide.cli.report import write_whole
     from lowtide.cli.submit import wait_for
     from lowtide.reports.build import build
     from lowtide.reports.html_report import to_html
@@ -98,7 +99,7 @@ def _real_job(wiring: Wiring) -> int:
         report = build(store, (record,), wiring.now_utc())
     click.echo("\n".join(["", *receipt(report.rows[0])]))
     target = wiring.paths.state / "report.html"
-    target.write_text(to_html(report), encoding="utf-8")
+    write_whole(target, to_html(report))
     click.echo(f"\nThe same as a page: {target}")
     return 0 if record.state == "done" else 1
 

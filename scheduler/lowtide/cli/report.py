@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +50,22 @@ def command(job: str, since: str, form: str | None, as_json: bool, output: str) 
         click.echo(text)
         return
     try:
-        Path(output).write_text(text + "\n", encoding="utf-8")
+        write_whole(Path(output), text + "\n")
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {output}: {error.strerror}.", hint="Name another file."
         ) from error
     click.echo(f"written to {output}", err=True)
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Writes all of it or leaves what was there; what is not text (an argument of raw bytes) is shown as escapes."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _form_of(output: str) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MINE_FOR = timedelta(seconds=5)
 """So long what I have just submitted may take to show; what others have submitted may be orphaned already."""
 
+_BY_SIGNAL = 128
+"""An exit status above stands for a death by signal."""
+
 _SILENT = "its engine does not answer: "
 
 
@@ -69,7 +72,8 @@ def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineRep
     """Writes down what the engine says of the job's newest attempt."""
     acknowledged = record.state == "running" or attempt.ref is not None
     if report.state in ("ended", "vanished") or (report.state == "absent" and acknowledged):
-        if report.exit_status is None:
+        if report.exit_status is None or report.exit_status > _BY_SIGNAL:
+            # A signal may have killed the sampler and not the command: only its journal knows how that ended.
             report = replace(report, exit_status=actor.exit_in_journal(attempt.key))
         return _close(actor, record, report, now_utc)
     if report.state in ("absent", "accepted"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
 from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.spans import iso_utc, to_epoch_s
+from lowtide_core.spans import to_epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lowtide_core.places import Place
 
 JobId = NewType("JobId", str)
+MOST_RETRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class JobSpec:
             )
         if not self.power_w > 0:
             raise InputError(f"The power is {self.power_w} W.", hint="Give a positive one, such as --power 300W.")
-        if self.retries < 0:
-            raise InputError(f"The number of retries is {self.retries}.", hint="Give 0 or more.")
+        if not 0 <= self.retries <= MOST_RETRIES:
+            raise InputError(f"The number of retries is {self.retries}.", hint=f"Give 0 to {MOST_RETRIES}.")
         if not self.places:
             raise InputError("The job has no place to run.", hint="Give --zone or --region.")
         require_time(self.earliest_utc, self.deadline_utc, self.duration_s)
@@ -77,13 +78,14 @@ def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: flo
     left_s = to_epoch_s(deadline_utc) - to_epoch_s(earliest_utc)
     if left_s <= 0:
         raise InputError(
-            f"The deadline {iso_utc(deadline_utc)} is not after the earliest start {iso_utc(earliest_utc)}.",
+            f"The deadline {deadline_utc:%Y-%m-%dT%H:%MZ} is not after the earliest start, "
+            f"{earliest_utc:%Y-%m-%dT%H:%MZ}.",
             hint="Give one that lies in the future, such as --deadline 24h.",
             deadline_utc=deadline_utc,
         )
     if left_s < duration_s:
         raise InfeasibleError(
-            f"A job of {duration_s / 3600:.3g} h cannot finish by {iso_utc(deadline_utc)}: "
+            f"A job of {duration_s / 3600:.3g} h cannot finish by {deadline_utc:%Y-%m-%dT%H:%MZ}: "
             f"only {left_s / 3600:.3g} h are left.",
             hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:.3g} h, or shorten the job.",
             deadline_utc=deadline_utc,

@@ -93,4 +93,4 @@ def _row(store: Store, record: JobRecord) -> ReportRow:
 def _why(record: JobRecord) -> str:
     if not record.attempts:
         return f"it has not run: {record.why}"
-    return "it runs" if record.state in ("starting", "running") else "its energy is not known yet"
+    return "it runs" if record.state in ("starting", "running") else "no energy reading of it has come in"

@@ -85,7 +85,14 @@ def submit(
     vintages = store.signals.add_all(found.gathered.series)
     why = f"quoted {plan.emissions_g:.3g} g"
     key = order.key or uuid.uuid4().hex
-    return store.jobs.get(store.jobs.add(spec, NewPlan(plan, vintages), key, now_utc, who, why))
+    record = store.jobs.get(store.jobs.add(spec, NewPlan(plan, vintages), key, now_utc, who, why))
+    if record.spec.argv != spec.argv:
+        raise InputError(
+            f"The key {key!r} is job {record.job_id} already, and that runs another command.",
+            hint="Give another --key, or none.",
+            job=record.job_id,
+        )
+    return record
 
 
 def require_command(argv: Sequence[str], working_dir: str, environ: Mapping[str, str]) -> None:

@@ -79,6 +79,7 @@ def _remedy(said: str) -> str:
         "Permission denied": "Make its folder writable for you, or name another file in LOWTIDE_DATABASE.",
         "Not a directory": "Name a file in a folder in LOWTIDE_DATABASE.",
         "unable to open": "Make its folder and file accessible for you, or name another file in LOWTIDE_DATABASE.",
+        "disk I/O": "Is its disk full? Free some space; nothing that was stored is lost.",
         "full": "Free some space; nothing that was stored is lost.",
         "locked": "Another process holds it; try again.",
     }

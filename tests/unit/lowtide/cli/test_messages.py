@@ -194,3 +194,40 @@ def test_a_bug_is_called_a_bug(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert status == 70
     assert "bug" in text
     assert "LOWTIDE_DEBUG" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*PLAN, "--zone", "DE", "--cpus", "inf"], ["--cpus"]),
+        ([*PLAN, "--zone", "DE", "--gpu", "H100", "--count", "9" * 24], ["--count"]),
+        (["regions", "--gpu", "H100", "--max-price", "nan"], ["--max-price"]),
+        (["regions", "--gpu", "H100", "--max-price", "-1"], ["--max-price"]),
+        (["regions", "--gpu", "H100", "--deadline", "2199-01-01"], ["2199", "days"]),
+        (["plan", "--duration", "4h", "--deadline", "3000d", "--zone", "DE"], ["days"]),
+        ([*PLAN, "--zone", "DE", "--signal", "/dev/zero.csv"], ["/dev/zero.csv"]),
+        ([*SUBMIT, "--retries", "99999999999999999999", "--", "true"], ["retries"]),
+        ([*SUBMIT, "--pausable", "--", "true"], ["pausable", "not yet"]),
+        (["jobs", "--limit", "0"], ["--limit"]),
+        (["report", "--output", "report.pdf"], ["pdf", ".html"]),
+    ],
+)
+def test_limits_are_told_before_they_hurt(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
+) -> None:
+    status, text = said(capsys, arguments)
+    assert (status, [word for word in words if word not in text]) == (2, []), text
+
+
+def test_a_key_belongs_to_one_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SUBMIT, "--key", "k", "--", "true"]) == 0
+    capsys.readouterr()
+    status, text = said(capsys, [*SUBMIT, "--key", "k", "--", "false"])
+    assert status == 2
+    assert "another command" in text
+
+
+def test_when_nothing_fits_the_nearest_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = said(capsys, ["regions", "--gpu", "H100", "--duration", "10h", "--max-price", "5"])
+    assert status == 3
+    assert "cheapest is" in text

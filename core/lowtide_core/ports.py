@@ -97,11 +97,3 @@ class Sink(Protocol):
     """Somewhere else that wants to know of a settlement: at least once, keyed by job and settlement number."""
 
     def publish(self, settlement: Mapping[str, object], key: str) -> None: ...
-
-
-class Clock(Protocol):
-    """The only source of time below ``service`` and ``cli``."""
-
-    def now_utc(self) -> datetime: ...
-
-    def monotonic_s(self) -> float: ...

@@ -75,7 +75,10 @@ def submit(
 def report(job_id: str) -> dict[str, Any]:
     """One job's receipt: the contract of ``lowtide report JOB --json``."""
     from lowtide.reports.build import build
+    from lowtide.service.refresh import refreshed
 
     wiring = Wiring()
+    now_utc = wiring.now_utc()
     with wiring.store() as store:
-        return build(store, (store.jobs.get(job_id),), wiring.now_utc()).rows[0].to_json()
+        records = refreshed(wiring.tick_context(store, "library"), store, (store.jobs.get(job_id),), now_utc)
+        return build(store, records, now_utc).rows[0].to_json()

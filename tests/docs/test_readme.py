@@ -82,4 +82,19 @@ def test_every_verb_is_told_of() -> None:
     from lowtide.cli.app import VERBS
 
     told = README + "".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/*.md"))
-    assert not [verb for verb in VERBS if f"lowtide {verb}" not in told and f"make {verb}" not in told]
+    assert not [verb for verb in VERBS if not re.search(rf"(lowtide|make) {verb}\b", told)]
+
+
+def test_every_setting_and_exit_code_is_told_of() -> None:
+    from dataclasses import fields
+
+    from lowtide.settings import Settings
+    from lowtide_core import errors
+
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert not [item.name for item in fields(Settings) if f"| `{item.name}` |" not in page]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LowtideError)]
+    codes = {kind.exit_code for kind in kinds} | {0, 1, 130}
+    assert not [code for code in codes if f"| {code} |" not in page]
+    for heading in ("## Exit codes", "## Settings", "## Files", "## Signal files"):
+        assert heading in page

@@ -79,7 +79,8 @@ def settled(
         ],
     }
     plan = Plan((Segment(at, at + timedelta(hours=1), LOCAL, ZONE),), energy_kwh, expected_g, None, None, None, None,
-                "", expected_g, True, None, None, used, forecast_edge=False, pue=1.0, transfer_g=0.0, baseline_pue=1.0, baseline_transfer_g=0.0)  # fmt: skip
+                "", expected_g, True, None, None, used, forecast_edge=False,
+                pue=1.0, transfer_g=0.0, baseline_pue=1.0, baseline_transfer_g=0.0)  # fmt: skip
     answer = settle(
         SettlementInputs(
             job_id="published",

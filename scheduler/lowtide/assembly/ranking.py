@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.problem import build_problem
-from lowtide.planning.solve import at_once_g, evaluate
+from lowtide.planning.solve import baseline_of, evaluate
 from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.spans import from_epoch_s, iso_utc
 
@@ -103,10 +103,10 @@ def rank(request: PlanRequest, chain: Chain) -> Ranking:
     gathered = build_problem(request, chain)
     problem = gathered.problem
     options, misfits = evaluate(problem)
-    baseline_g = at_once_g(problem, problem.baseline) if problem.baseline else None
+    baseline_g, no_baseline_why = baseline_of(problem)
     ranked = [_ranked(option, gathered, request, baseline_g) for option in options]
     ranked.sort(key=lambda region: (region.total_g, region.option.candidate.region))
-    return Ranking(tuple(ranked), misfits, baseline_g, problem.no_baseline_why, gathered)
+    return Ranking(tuple(ranked), misfits, baseline_g, no_baseline_why, gathered)
 
 
 def _ranked(option: Option, gathered: Gathered, request: PlanRequest, baseline_g: float | None) -> RankedRegion:
@@ -124,5 +124,5 @@ def _ranked(option: Option, gathered: Gathered, request: PlanRequest, baseline_g
         total_g=option.emissions_g,
         embodied_g=None if embodied is None else embodied * request.duration_s / SECONDS_PER_HOUR,
         saved_pct=None if not baseline_g else 100 * (baseline_g - option.emissions_g) / baseline_g,
-        place_only=bool((candidate.series.intensity_g_per_kwh == candidate.series.intensity_g_per_kwh[0]).all()),
+        place_only=candidate.series.kind == "climatology" and candidate.series.intensity_g_per_kwh.size == 1,
     )

@@ -1,1 +1,1 @@
-"""Replays history through forecasting and planning."""
+"""Scores a forecast on a past series: what its plans saved of what a perfect one would have."""

@@ -10,7 +10,7 @@ import click
 
 from lowtide.cli.app import VERBS
 from lowtide.cli.text import table
-from lowtide.jobs.states import FINAL, IN_FLIGHT
+from lowtide.jobs.states import FINAL
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lowtide.reports.build import Report
-    from lowtide.store import Store
-    from lowtide.store.jobs import JobRecord
 
 
 _FORMS = ("table", "json", "csv", "html")
@@ -33,16 +31,13 @@ _FORMS = ("table", "json", "csv", "html")
 @click.option("--output", default="", metavar="FILE", help="Write it there instead of printing it.")
 def command(job: str, since: str, form: str | None, as_json: bool, output: str) -> None:
     from lowtide.reports.build import build
-    from lowtide.service.ticks import run_tick
+    from lowtide.service.refresh import refreshed
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
     with wiring.store() as store:
         records = (store.jobs.get(job),) if job else store.jobs.find(since_utc=since_utc(since, now_utc))
-        open_ids = [record.job_id for record in records if _may_have_news(store, record)]
-        if open_ids:
-            run_tick(wiring.tick_context(store, "report"), now_utc, only=open_ids)
-            records = tuple(store.jobs.get(record.job_id) for record in records)
+        records = refreshed(wiring.tick_context(store, "report"), store, records, now_utc)
         shown = records if job else tuple(record for record in records if record.state in FINAL)
         report = build(store, shown, now_utc)
     text = written(report, "json" if as_json else form or _form_of(output), one=bool(job))
@@ -76,11 +71,6 @@ def _form_of(output: str) -> str:
     if ending not in _FORMS:
         raise InputError(f"A report cannot be written as {ending!r}.", hint="Name a .html, .csv or .json, or --format.")
     return ending
-
-
-def _may_have_news(store: Store, record: JobRecord) -> bool:
-    """In flight, or ended and never settled: ``serve`` and ``tick`` look at the others in their own time."""
-    return record.state in IN_FLIGHT or (bool(record.attempts) and store.settlements.latest(record.job_id) is None)
 
 
 def since_utc(text: str, now_utc: datetime) -> datetime | None:

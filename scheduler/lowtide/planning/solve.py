@@ -164,6 +164,16 @@ def at_once_g(problem: PlanProblem, candidate: Candidate) -> float | None:
     return None if np.isnan(emissions_g) else emissions_g
 
 
+def baseline_of(problem: PlanProblem) -> tuple[float | None, str]:
+    """Emissions of the run at once at home, g; None with the reason where there is no such run to compare with."""
+    if problem.baseline is None:
+        return None, problem.no_baseline_why
+    emissions_g = at_once_g(problem, problem.baseline)
+    if emissions_g is None:
+        return None, f"{problem.baseline.series.source} does not cover a run at once in {problem.baseline.zone}"
+    return emissions_g, ""
+
+
 def steps_of(candidate: Candidate) -> StepSeries:
     """The candidate's series as plain steps, seconds since 1970."""
     series = candidate.series
@@ -183,10 +193,7 @@ def _price_usd(candidate: Candidate, duration_s: float) -> float | None:
 
 def _plan(problem: PlanProblem, best: Option, misfits: tuple[Misfit, ...]) -> Plan:
     candidate, series = best.candidate, best.candidate.series
-    baseline_g = at_once_g(problem, problem.baseline) if problem.baseline else None
-    why = problem.no_baseline_why
-    if problem.baseline and baseline_g is None:
-        why = f"{problem.baseline.series.source} does not cover a run at once in {problem.baseline.zone}"
+    baseline_g, why = baseline_of(problem)
     ends_at_edge = best.known_until_s - best.pieces[-1].end_s < _AT_EDGE_S
     return Plan(
         segments=tuple(

@@ -136,13 +136,16 @@ def test_a_stop_from_the_terminal_stops_both_and_continuing_goes_on(tmp_path: Pa
     child_file, go = tmp_path / "child", tmp_path / "go"
     script = f"while [ ! -e {go} ]; do sleep 0.05; done; exit 4"
     argv = [*RUN, "--quiet", "--child-file", str(child_file), "--", "sh", "-c", script]
-    with subprocess.Popen(argv) as wrapped:
-        child = json.loads(wait_for(child_file))["pid"]
-        wrapped.send_signal(signal.SIGTSTP)
-        wait_for_state(child, "T")
-        wait_for_state(wrapped.pid, "T")
-        go.touch()
-        wrapped.send_signal(signal.SIGCONT)
+    # A group of its own, whose parent stands outside: in an orphaned group the kernel lets nobody be stopped.
+    with subprocess.Popen(argv, process_group=0) as wrapped:
+        try:
+            child = json.loads(wait_for(child_file))["pid"]
+            wrapped.send_signal(signal.SIGTSTP)
+            wait_for_state(child, "T")
+            wait_for_state(wrapped.pid, "T")
+        finally:
+            go.touch()
+            wrapped.send_signal(signal.SIGCONT)
         assert wrapped.wait(timeout=30) == 4
 
 

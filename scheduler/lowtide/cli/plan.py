@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import textwrap
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +26,15 @@ from lowtide_core.quantities import parse_instant_utc
 from lowtide_core.spans import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
+
+    from lowtide.planning.types import Segment
+    from lowtide_providers.signals.chain import Skipped
+
+_WIDTH = 100
+_PIECES_SHOWN = 4
+_OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
 
 @click.command(help=VERBS["plan"])
@@ -50,14 +61,35 @@ def lines(found: Quote, now_utc: datetime) -> list[str]:
     plan, request = found.plan, found.request
     window = Span(request.earliest_utc, min(request.deadline_utc, plan.forecast.known_until_utc))
     return [
-        *_headlines(found),
+        *_folded(_headlines(found)),
         "",
         *plot(found.series, window, plan.segments, None),
         "",
         *_figures(found, now_utc),
-        *_doubts(found),
+        *_folded(_doubts(found)),
         *_more(found),
     ]
+
+
+def _folded(texts: list[str]) -> list[str]:
+    return [line for text in texts for line in _fold(text)]
+
+
+def _fold(text: str, indent: str = "  ") -> list[str]:
+    """The text on lines of at most 100 characters, broken after a comma or a dot between, else between words."""
+    done, line = [], ""
+    for part in re.split(r"(?<=,) (?=\S)|(?<= ·) ", text):
+        joined = f"{line} {part}" if line.strip() else line + part
+        if len(joined) <= _WIDTH:
+            line = joined
+            continue
+        if line.strip():
+            done.append(line)
+        *wrapped, line = textwrap.wrap(
+            part, _WIDTH, initial_indent=indent if done else "", subsequent_indent=indent, break_on_hyphens=False
+        )
+        done += wrapped
+    return [*done, line]
 
 
 def _headlines(found: Quote) -> list[str]:
@@ -93,11 +125,33 @@ def _figures(found: Quote, now_utc: datetime) -> list[str]:
         ("emissions", f"{figures.grams(plan.emissions_g)}{band}", once, figures.grams(against)),
         ("saved", saved, "", ""),
     ]
-    lines = [f"{a:<10}{b:<39}{c:<14}{d}".rstrip() for a, b, c, d in rows]
+    lines = []
+    for a, b, c, d in rows:
+        lines += _fold(f"{a:<10}{b:<39}{c:<14}{d}".rstrip(), " " * (63 if d else 10))
     if len(plan.segments) > 1:
-        runs = ", ".join(f"{figures.clock(s.start_utc)}-{figures.clock(s.end_utc)}" for s in plan.segments)
-        lines.append(f"{'runs':<10}{runs}")
+        lines += _fold(f"{'runs':<10}{', '.join(_pieces(plan.segments))}", " " * 10)
     return lines
+
+
+def _pieces(segments: tuple[Segment, ...]) -> Iterator[str]:
+    """``Sat 10 Jan 09:00-10:00 UTC``, ``12:00-13:00``: the day and the name of the clock only where they change."""
+    day = clock = ""
+    for segment in segments[:_PIECES_SHOWN]:
+        said = []
+        ends = [instant.astimezone() for instant in (segment.start_utc, segment.end_utc)]
+        for instant in ends:
+            shown = [f"{instant:%H:%M}"]
+            if f"{instant:%a %d %b}" != day:
+                day = f"{instant:%a %d %b}"
+                shown.insert(0, day)
+            # within one clock its name stands once, behind the end
+            if f"{instant:%Z}" != clock and (instant is ends[1] or f"{ends[0]:%Z}" != f"{ends[1]:%Z}"):
+                clock = f"{instant:%Z}"
+                shown.append(clock)
+            said.append(" ".join(shown))
+        yield "-".join(said)
+    if len(segments) > _PIECES_SHOWN:
+        yield f"... and {len(segments) - _PIECES_SHOWN} more, --json lists them"
 
 
 def _doubts(found: Quote) -> list[str]:
@@ -111,9 +165,16 @@ def _doubts(found: Quote) -> list[str]:
         until = figures.clock(plan.forecast.known_until_utc)
         lines.append(f"the best window is the last of the forecast (known until {until}): a better one may lie beyond")
     for skip in found.gathered.skipped:
-        why = skip.why if skip.why.startswith(skip.source) else f"{skip.source}: {skip.why}"
-        lines.append(f"not used for {skip.zone}: {why}")
+        lines.append(f"not used for {skip.zone}: {_reason(skip)}")
     return lines
+
+
+def _reason(skip: Skipped) -> str:
+    """Who was not used and why; what exactly was asked of it only for those who look for a fault."""
+    why = skip.why if skip.why.startswith(skip.source) else f"{skip.source}: {skip.why}"
+    if os.environ.get("LOWTIDE_DEBUG"):
+        return why
+    return _OPERATION.sub(lambda match: match[1] or "", why.rstrip("."))
 
 
 def _more(found: Quote) -> list[str]:
@@ -121,15 +182,19 @@ def _more(found: Quote) -> list[str]:
     against = found.plan.baseline_g or found.plan.at_once_g
     if not against:
         return []
-    problem, said = found.gathered.problem, []
-    if not problem.pausable:
-        said.append(("--pausable", replace(problem, pausable=True)))
+    problem = found.gathered.problem
     longer = replace(problem, deadline_utc=problem.deadline_utc + timedelta(hours=3))
-    said.append(("3 h more time", longer))
+    others = [("3 h more time", longer)]
+    if not problem.pausable:
+        others.insert(0, ("--pausable (plan only in this version)", replace(problem, pausable=True)))
     told = []
-    for name, other in said:
+    for name, other in others:
         plan = solve(other)
-        if isinstance(plan, Plan):
-            points = 100 * (found.plan.emissions_g - plan.emissions_g) / against
-            told.append(f"{name} saves {points:.0f} points" if points >= 0.5 else f"{name} saves nothing")
-    return [f"more: {' · '.join(told)}"] if told else []
+        points = round(100 * (found.plan.emissions_g - plan.emissions_g) / against) if isinstance(plan, Plan) else 0
+        if points > 0:
+            told.append(f"{name} saves {points} {'point' if points == 1 else 'points'}")
+    if told:
+        return [f"more: {' · '.join(told)}"]
+    if problem.pausable:
+        return ["more: 3 h more time saves nothing"]
+    return ["more: neither pausing nor 3 h more time saves anything"]

@@ -15,102 +15,154 @@ JOULES_PER_KWH = 3.6e6
 G_PER_LB = 453.59237
 SECONDS_PER_HOUR = 3600.0
 
-_UNIT_S = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400,
+_UNIT_S = {"s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "mins": 60, "minute": 60,
+           "minutes": 60, "h": 3600, "hr": 3600, "hrs": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400,
            "days": 86400, "w": 604800, "week": 604800, "weeks": 604800}  # fmt: skip
+_LONGEST_S = 10 * 365.25 * 86400
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_MINUTES_LEFT_BARE = re.compile(r"(?<=\dh)\s*[0-5]?\d$")
 _ISO_DURATION = re.compile(
     r"P(?:(?P<w>\d+(?:\.\d+)?)W)?(?:(?P<d>\d+(?:\.\d+)?)D)?"
     r"(?:T(?:(?P<h>\d+(?:\.\d+)?)H)?(?:(?P<m>\d+(?:\.\d+)?)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?"
 )
-_CLOCK = re.compile(r"(?:(?P<day>today|tomorrow|mon|tue|wed|thu|fri|sat|sun)[a-z]*\s+)?(?P<h>\d{1,2}):(?P<m>\d{2})")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY = (
+    r"(?P<day>today|tomorrow|(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?)"
+    r"|(?P<date>\d{1,2})\s+(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?:\s+(?P<year>\d{4}))?"
+)
+_CLOCK = r"(?P<h>\d{1,2})(?::(?P<m>\d{2}))?\s*(?P<half>am|pm)?"
+_WHEN = re.compile(rf"(?:{_DAY})?(?:(?:^|\s+)(?:at\s+)?{_CLOCK})?")
+_TIME_HINT = (
+    "Write a duration from now (24h), a clock time (18:00, 6pm), a day with or without one (tomorrow, friday 18:00, "
+    "26 nov 18:00), or ISO 8601 (2026-01-03T10:00Z)."
+)
 
 
 def parse_duration_s(text: str) -> float:
-    """Seconds of ``90m``, ``4h``, ``1d12h``, ``1.5 h`` or ISO 8601 ``PT4H``; > 0.
+    """Seconds of ``90m``, ``4h``, ``1d12h``, ``1h30``, ``2 hours 30 minutes`` or ISO 8601 ``PT4H``; > 0.
 
     Raises:
-        InputError: Not a duration, a bare number (which unit?), or zero.
+        InputError: Not a duration, a bare number (which unit?), zero, or more than 10 years.
     """
-    plain = text.strip().lower()
-    seconds = _iso_duration_s(text.strip().upper())
+    seconds = _duration_s(text)
     if seconds is None:
-        parts = _PART.findall(plain)
-        rest = _PART.sub("", plain).strip()
-        if not parts or rest or any(unit not in _UNIT_S for _, unit in parts):
-            raise InputError(
-                f"{text!r} is not a duration.", hint="Write it with its unit: 90m, 4h, 1d12h or PT4H.", text=text
-            )
-        seconds = sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+        raise InputError(
+            f"{text!r} is not a duration.", hint="Write it with its unit: 90m, 4h, 1d12h or PT4H.", text=text
+        )
     if seconds <= 0:
         raise InputError(f"The duration {text!r} is zero.", hint="Give a positive one, such as 30m.", text=text)
+    if seconds > _LONGEST_S:
+        raise InputError(
+            f"The duration {text!r} is more than 10 years.", hint="Give a shorter one, such as 36h.", text=text
+        )
     return seconds
 
 
-def _iso_duration_s(text: str) -> float | None:
-    match = _ISO_DURATION.fullmatch(text)
-    if match is None or not any(match.groupdict().values()):
+def _duration_s(text: str) -> float | None:
+    iso = _ISO_DURATION.fullmatch(text.strip().upper())
+    if iso is not None and any(iso.groupdict().values()):
+        return sum(float(number) * _UNIT_S[unit] for unit, number in iso.groupdict().items() if number)
+    plain = _MINUTES_LEFT_BARE.sub(r"\g<0>m", text.strip().lower())
+    parts = _PART.findall(plain)
+    if not parts or _PART.sub("", plain).strip() or any(unit not in _UNIT_S for _, unit in parts):
         return None
-    return sum(float(number) * _UNIT_S[unit] for unit, number in match.groupdict().items() if number)
+    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
 def parse_instant_utc(text: str, *, now_utc: datetime, local_zone: tzinfo | None = None) -> datetime:
-    """Aware UTC instant of ``24h`` (from now), ``09:00``, ``tomorrow 09:00``, ``fri 18:00``, ``now`` or ISO 8601.
+    """Aware UTC instant of ``24h``, ``in 24 hours``, ``18:00``, ``friday 6pm``, ``26 nov 18:00``, ``now`` or ISO 8601.
 
-    A time without a zone is local. A clock time that has passed today is tomorrow's.
+    A time without a zone is local. A day without a clock time is its start: ``tomorrow`` is the coming midnight. A
+    clock time that has passed today is tomorrow's, a weekday's next week's; a date without a year that lies before
+    today is next year's. Bare ``today`` is refused: its start has passed, and its end is nobody's obvious meaning.
 
     Args:
         now_utc: What "now" is.
         local_zone: The person's zone; None is the machine's.
     Raises:
-        InputError: Not a time.
+        InputError: Not a time, or one outside the years 1970 to 2999.
     """
     plain = text.strip().lower()
     if plain == "now":
         return now_utc
-    clock = _CLOCK.fullmatch(plain)
-    if clock is not None and int(clock["h"]) < 24 and int(clock["m"]) < 60:
-        return _clock_utc(clock, now_utc.astimezone(local_zone), local_zone)
     try:
-        instant = datetime.fromisoformat(text.strip())
-    except ValueError:
-        pass
-    else:
-        return (instant if instant.tzinfo else _in_zone(instant, local_zone)).astimezone(UTC)
-    try:
-        return now_utc + timedelta(seconds=parse_duration_s(plain.removeprefix("+")))
-    except InputError:
-        raise InputError(
-            f"{text!r} is not a time.",
-            hint="Write a duration from now (24h), a clock time (tomorrow 09:00) or ISO 8601 (2026-01-03T10:00Z).",
-            text=text,
-        ) from None
+        instant = _instant(plain, now_utc.astimezone(local_zone), local_zone)
+        instant_utc = None if instant is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        instant_utc = None  # a 31 February, or past the calendar's end
+    if instant_utc is None:
+        duration = plain.removeprefix("in ").removeprefix("+")
+        if _duration_s(duration) is None:
+            raise InputError(f"{text!r} is not a time.", hint=_TIME_HINT, text=text)
+        return now_utc + timedelta(seconds=parse_duration_s(duration))
+    if not 1970 <= instant_utc.year <= 2999:
+        raise InputError(f"{text!r} lies outside the years 1970 to 2999.", hint=_TIME_HINT, text=text)
+    return instant_utc
 
 
-def _clock_utc(clock: re.Match[str], now_local: datetime, local_zone: tzinfo | None) -> datetime:
-    day = now_local.date()
-    if clock["day"] == "tomorrow":
-        day += timedelta(days=1)
-    elif clock["day"] in _WEEKDAYS:
-        day += timedelta(days=(_WEEKDAYS.index(clock["day"]) - day.weekday()) % 7)
-    wanted = datetime(day.year, day.month, day.day, int(clock["h"]), int(clock["m"]))  # noqa: DTZ001  given its zone next
+def _instant(plain: str, now_local: datetime, local_zone: tzinfo | None) -> datetime | None:
+    when = _WHEN.fullmatch(plain)
+    if when is not None:
+        return _spoken(when, now_local, local_zone)
+    instant = datetime.fromisoformat(plain.upper())
+    return instant if instant.tzinfo else _in_zone(instant, local_zone)
+
+
+def _spoken(when: re.Match[str], now_local: datetime, local_zone: tzinfo | None) -> datetime | None:
+    clock = _hour_minute(when)
+    if clock is None:
+        return None
+    day, today = when["day"] or "", now_local.date()
+    wanted = datetime(today.year, today.month, today.day, *clock)  # noqa: DTZ001  given its zone below
+    if when["month"]:
+        wanted = wanted.replace(
+            year=int(when["year"] or today.year), month=_MONTHS.index(when["month"][:3]) + 1, day=int(when["date"])
+        )
+        if not when["year"] and wanted.date() < today:
+            wanted = wanted.replace(year=wanted.year + 1)
+        return _in_zone(wanted, local_zone)
+    if day == "tomorrow":
+        wanted += timedelta(days=1)
+    elif day[:3] in _WEEKDAYS:
+        wanted += timedelta(days=(_WEEKDAYS.index(day[:3]) - today.weekday()) % 7)
     instant = _in_zone(wanted, local_zone)
-    if instant <= now_local and clock["day"] not in ("today", "tomorrow"):
-        instant = _in_zone(wanted + timedelta(days=7 if clock["day"] else 1), local_zone)
-    return instant.astimezone(UTC)
+    if instant <= now_local and day not in ("today", "tomorrow"):
+        instant = _in_zone(wanted + timedelta(days=7 if day else 1), local_zone)
+    return instant
+
+
+def _hour_minute(when: re.Match[str]) -> tuple[int, int] | None:
+    if when["h"] is None:
+        return (0, 0) if when["month"] or when["day"] not in (None, "today") else None
+    hour, minute = int(when["h"]), int(when["m"] or 0)
+    if when["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if when["half"] == "pm" else 0)
+    elif when["m"] is None:
+        return None
+    return (hour, minute) if hour < 24 and minute < 60 else None
 
 
 def _in_zone(naive: datetime, zone: tzinfo | None) -> datetime:
     return naive.astimezone() if zone is None else naive.replace(tzinfo=zone)
 
 
-_POWER_W = {"": 1.0, "w": 1.0, "kw": 1e3, "megawatt": 1e6}
+_POWER_W = {"": 1.0, "w": 1.0, "kw": 1e3, "megawatt": 1e6, "megawatts": 1e6}
 _SIZE_GB = {"kb": 1e-6, "mb": 1e-3, "gb": 1.0, "tb": 1e3, "pb": 1e6, "kib": 1.024e-6, "mib": 1.048576e-3,
             "gib": 1.073741824, "tib": 1099.511627776}  # fmt: skip
 
 
 def parse_power_w(text: str) -> float:
     """Watts of ``300W``, ``1.2 kW`` or a bare number (W); > 0. ``MW`` is refused: milli or mega?"""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*mw", text.strip().lower()):
+        raise InputError(
+            f"The power {text!r} may be milliwatts or megawatts.",
+            hint=f"Write {match[1]}megawatt or {float(match[1]) * 1e3:.12g}kW; one accelerator draws some 300W.",
+            text=text,
+        )
     power_w = _scaled(text, _POWER_W, kind="power", examples="300W or 1.2kW")
     if power_w <= 0:
         raise InputError(f"The power {text!r} is zero.", hint="Give a positive one, such as 300W.", text=text)
@@ -127,4 +179,7 @@ def _scaled(text: str, factors: dict[str, float], *, kind: str, examples: str) -
     factor = factors.get(match[2]) if match else None
     if match is None or factor is None:
         raise InputError(f"{text!r} is not a {kind}.", hint=f"Write it with its unit: {examples}.", text=text)
-    return float(match[1]) * factor
+    value = float(match[1]) * factor
+    if value == float("inf"):
+        raise InputError(f"The {kind} {text[:20]!r}... is too large.", hint=f"Give one such as {examples}.", text=text)
+    return value

@@ -103,11 +103,24 @@ class StaleOwner(StateError):
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
-    """``Did you mean a, b or c?`` for a message's hint; empty when nothing is near."""
+    """``Did you mean a, b or c?`` for a message's hint; empty when nothing is near.
+
+    Near is a slip or two, swapped letters, or a name of which one is the beginning of the other; a far-off guess
+    misleads more than none.
+    """
     from difflib import get_close_matches  # only when something went wrong
 
+    wanted = name.lower()
     by_lower = {item.lower(): item for item in known}
-    hits = [by_lower[hit] for hit in get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)]
+    sure = set(get_close_matches(wanted, by_lower, n=len(by_lower) or 1, cutoff=0.75))
+    hits = [
+        by_lower[hit]
+        for hit in get_close_matches(wanted, by_lower, n=len(by_lower) or 1, cutoff=0.5)
+        if hit in sure
+        or hit.startswith(wanted)
+        or (len(hit) > 2 and wanted.startswith(hit))
+        or sorted(hit) == sorted(wanted)
+    ][:count]
     if not hits:
         return ""
     listed = hits[0] if len(hits) == 1 else f"{', '.join(hits[:-1])} or {hits[-1]}"

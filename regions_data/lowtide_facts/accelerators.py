@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lowtide_core.offers import OfferQuery
 
 _NOISE = re.compile(r"nvidia|amd|tesla|instinct|geforce|gpu|sxm\d?|oam|hbm\d?e?|[^a-z0-9]")
+_COUNTED = re.compile(r"(?P<count>\d+)\s*[x×*]\s*(?P<model>\S.*)", re.IGNORECASE)
 _MEMORY = re.compile(r"(\d+)\s*gi?b\b")
 _Key = tuple[str, bool, int | None]
 """What a spelling says: the bare model, whether it names PCIe, and the memory in GB where it names one."""
@@ -67,10 +68,17 @@ def find_accelerator(text: str) -> AcceleratorFacts:
 
 
 def _accelerator_hint(text: str, key: _Key) -> str:
+    counted = _COUNTED.fullmatch(text.strip())
+    if counted is not None and (found := _by_spelling().get(_key(counted["model"]))):
+        return f"Give the model as --gpu {_as_argument(found.name)} and the number as --count {counted['count']}."
     same_model = [facts.name for other, facts in _by_spelling().items() if other[0] == key[0]]
     if same_model:
         return f"Of that model lowtide knows {', '.join(dict.fromkeys(same_model))}."
     return nearest(text, all_accelerators()) or f"Known are {', '.join(all_accelerators())}."
+
+
+def _as_argument(name: str) -> str:
+    return f'"{name}"' if " " in name else name
 
 
 @cache

@@ -12,6 +12,7 @@ from lowtide_facts.tablefiles import read_table
 _PREFIX = "g_per_kwh_"
 _ALSO = {"uk": ZoneId("GB"), "united kingdom": ZoneId("GB"), "de-lu": ZoneId("DE")}
 """What people and exchanges call a zone that Electricity Maps calls otherwise."""
+_HOW_TO_NAME = "Give a zone (DE, US-CAL-CISO) or a country's name (Germany); lowtide signals --zone ZONE shows one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,7 @@ def find_zone(text: str) -> ZoneId:
     names = [facts.name for facts in zones.values()]
     looks_like_a_key = len(wanted) <= 3 or "-" in wanted
     likely, other = (zones, names) if looks_like_a_key else (names, zones)
-    hint = (
-        nearest(wanted, likely) or nearest(wanted, other) or "Zones are named as Electricity Maps names them: DE, GB."
-    )
+    hint = nearest(wanted, likely) or nearest(wanted, other) or _HOW_TO_NAME
     if inside:
         hint = f"{wanted.upper()} has several zones: {', '.join(inside[:8])}{', ...' if len(inside) > 8 else ''}."
     raise InputError(f"There is no grid zone {text!r}.", hint=hint, zone=text)
@@ -66,7 +65,7 @@ def annual_g_per_kwh(zone: ZoneId, year: int | None = None) -> tuple[float, int]
     """
     facts = all_zones().get(zone)
     if facts is None:
-        raise InputError(f"There is no grid zone {zone!r}.", hint=nearest(zone, all_zones()), zone=zone)
+        raise InputError(f"There is no grid zone {zone!r}.", hint=nearest(zone, all_zones()) or _HOW_TO_NAME, zone=zone)
     levels = [pair for pair in facts.g_per_kwh_by_year if year in (None, pair[0])]
     if not levels:
         known = ", ".join(str(pair[0]) for pair in facts.g_per_kwh_by_year)

@@ -45,7 +45,15 @@ def test_every_accelerator_is_found_by_its_own_name() -> None:
 
 @pytest.mark.parametrize(
     ("text", "hinted"),
-    [("rtx4090", "RTX 4070"), ("A100-PCIE-40GB", "A100-80GB-PCIe"), ("V100-PCIE-16GB", "V100"), ("", "H100")],
+    [
+        ("rtx4090", "RTX 4070"),
+        ("A100-PCIE-40GB", "A100-80GB-PCIe"),
+        ("V100-PCIE-16GB", "V100"),
+        ("", "H100"),
+        ("8xA100", "--gpu A100 and the number as --count 8."),
+        ("8 x a100", "--gpu A100 and the number as --count 8."),
+        ("2X RTX 4070", '--gpu "RTX 4070" and'),
+    ],
 )
 def test_an_unknown_accelerator_is_answered_with_the_nearest(text: str, hinted: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -106,7 +114,16 @@ def test_every_zone_is_found_by_its_key() -> None:
     assert [find_zone(zone.lower()) for zone in all_zones()] == list(all_zones())
 
 
-@pytest.mark.parametrize(("text", "hinted"), [("Germny", "Germany"), ("US-CAL-CIS", "US-CAL-CISO"), ("??", "DE")])
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("Germny", "Germany"),
+        ("US-CAL-CIS", "US-CAL-CISO"),
+        ("DEE", "DE?"),
+        ("??", "DE"),
+        ("Berlin", "Give a zone (DE, US-CAL-CISO) or a country"),
+    ],
+)
 def test_an_unknown_zone_is_answered_with_the_nearest(text: str, hinted: str) -> None:
     with pytest.raises(InputError) as caught:
         find_zone(text)

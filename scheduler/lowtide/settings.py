@@ -99,8 +99,9 @@ def read_config(config_file: Path) -> dict[str, object]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(
-            f"The configuration {config_file} cannot be read: {error}.", hint="Mend or remove it.", path=config_file
+            f"The configuration {config_file} cannot be read: {reason}.", hint="Mend or remove it.", path=config_file
         ) from error
     import tomllib
 
@@ -113,12 +114,36 @@ def read_config(config_file: Path) -> dict[str, object]:
 
 
 def write_setting(environ: Mapping[str, str], key: str, text: str) -> Path:
-    """Sets one key in the configuration file, keeping the others; returns the file."""
+    """Sets one key in the configuration file, keeping the others; returns the file.
+
+    Raises:
+        InputError: The key or the value is not usable, or the file cannot be read or written.
+    """
+    config_file = paths(environ).config_file
+    value = _value(_known(key), text)
+    _write(config_file, {**read_config(config_file), key: list(value) if isinstance(value, tuple) else value})
+    return config_file
+
+
+def remove_setting(environ: Mapping[str, str], key: str) -> bool:
+    """Takes one key out of the configuration file, even one that lowtide does not know; False where it had none.
+
+    Raises:
+        InputError: The key is neither a setting nor in the file, or the file cannot be read or written.
+    """
+    config_file = paths(environ).config_file
+    table = read_config(config_file)
+    if key not in table:
+        _known(key)
+        return False
+    del table[key]
+    _write(config_file, table)
+    return True
+
+
+def _write(config_file: Path, table: dict[str, object]) -> None:
     import tomli_w
 
-    config_file = paths(environ).config_file
-    value = _value(_known(key, where="lowtide config"), text, where="lowtide config")
-    table = {**read_config(config_file), key: list(value) if isinstance(value, tuple) else value}
     temporary = config_file.with_suffix(f".{os.getpid()}.tmp")
     try:
         config_file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,27 +156,28 @@ def write_setting(environ: Mapping[str, str], key: str, text: str) -> Path:
             hint="Make its folder writable, or name another file in LOWTIDE_CONFIG.",
             path=config_file,
         ) from error
-    return config_file
 
 
-def _known(key: str, *, where: str) -> str:
+def _known(key: str, *, where: str = "") -> str:
     if key not in _READERS:
         raise InputError(
-            f"{where}: {key!r} is not a setting.",
+            f"{_lead(where)}{key!r} is not a setting.",
             hint=nearest(key, _READERS) or f"The settings are {', '.join(_READERS)}.",
             key=key,
         )
     return key
 
 
-def _value(key: str, value: object, *, where: str) -> object:
+def _value(key: str, value: object, *, where: str = "") -> object:
     try:
         return _READERS[key](value)
     except (InputError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{where}: {key} = {'(hidden)' if key.endswith('token') else repr(value)} is not usable: {error}",
-            key=key,
-        ) from None
+        shown = "(hidden)" if key.endswith("token") else repr(value)
+        raise InputError(f"{_lead(where)}{key} = {shown} is not usable: {error}", key=key) from None
+
+
+def _lead(where: str) -> str:
+    return f"{where}: " if where else ""
 
 
 def _text(value: object) -> str:
@@ -177,22 +203,29 @@ def _switch(value: object) -> bool:
 
 
 def _pue(value: object) -> float:
-    pue = float(value) if isinstance(value, str | int | float) else 0.0
-    if not 1.0 <= pue <= 5.0:
-        raise ValueError("a PUE lies between 1 and 5.")
+    pue = _number(value)
+    if pue is None or not 1.0 <= pue <= 5.0:
+        raise ValueError("a PUE is a number between 1 and 5.")
     return pue
 
 
 def _seconds(value: object) -> float:
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return parse_duration_s(str(value))
-    if not 0 < seconds < float("inf"):
-        raise ValueError("it must be a positive number of seconds.")
+    seconds = _number(value)
+    if seconds is None:
+        seconds = parse_duration_s(str(value))
+    if not 0 < seconds <= _LONGEST_TIMEOUT_S:
+        raise ValueError("it must be a positive number of seconds, and at most a day.")
     return seconds
 
 
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+_LONGEST_TIMEOUT_S = 86400.0
 _READERS: dict[str, Callable[[object], object]] = {
     "home": _text,
     "home_gpus": _texts,

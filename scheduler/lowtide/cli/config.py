@@ -8,16 +8,19 @@ import click
 
 from lowtide.cli.app import VERBS
 from lowtide.cli.options import json_option
-from lowtide.settings import Settings, write_setting
+from lowtide.settings import Settings, remove_setting, write_setting
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError, nearest
 
 _SECRET = "(set)"  # noqa: S105  the word shown instead of a secret
+_CLEARED = "(cleared)"
 
 
-@click.group(help=VERBS["config"])
-def command() -> None:
-    pass
+@click.group(help=VERBS["config"], invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        context.invoke(list_values)
 
 
 @command.command("set")
@@ -33,7 +36,17 @@ def set_value(key: str, value: str) -> None:
         place = home_place(value)
         value = "" if place is None else place.zone if place.region == LOCAL else place.region
     kept_in = write_setting(wiring.environ, key, value)
-    click.echo(f"{key} = {_SECRET if _secret(key) else value}, kept in {kept_in}")
+    shown = _CLEARED if not value.strip() else _SECRET if _secret(key) else value
+    click.echo(f"{key} = {shown}, kept in {kept_in}")
+
+
+@command.command("unset")
+@click.argument("key")
+def unset_value(key: str) -> None:
+    """Forget one setting: lowtide config unset home."""
+    wiring = Wiring()
+    removed = remove_setting(wiring.environ, key)
+    click.echo(f"{key} {'is no longer' if removed else 'was not'} set in {wiring.paths.config_file}")
 
 
 @command.command("get")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lowtide.settings import Settings, load_settings, paths, write_setting
+from lowtide.settings import Settings, load_settings, paths, remove_setting, write_setting
 from lowtide_core.errors import InputError
 
 
@@ -54,6 +54,11 @@ def test_an_unknown_key_names_the_nearest(environ: dict[str, str]) -> None:
         ("home = [", "not TOML"),
         ("home = 3", "home = 3 is not usable"),
         ('home_pue = "0.5"', "between 1 and 5"),
+        ('home_pue = "much"', "a PUE is a number"),
+        ("home_pue = 1" + "0" * 400, "a PUE is a number"),
+        ("http_timeout_s = inf", "at most a day"),
+        ("http_timeout_s = nan", "positive"),
+        ("http_timeout_s = true", "not a duration"),
         ('offline = "perhaps"', "true or false"),
         ('http_timeout_s = "soon"', "not a duration"),
         ("http_timeout_s = 0", "positive"),
@@ -73,6 +78,25 @@ def test_a_file_that_is_not_text_or_cannot_be_read(environ: dict[str, str]) -> N
         load_settings(environ)
     with pytest.raises(InputError, match="cannot be read"):
         load_settings({**environ, "LOWTIDE_CONFIG": environ["HOME"]})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("home_pue", "much"), ("offline", "perhaps"), ("http_timeout_s", "soon"), ("hme", "DE")]
+)
+def test_a_refused_setting_speaks_to_the_person_who_typed_it(environ: dict[str, str], key: str, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        write_setting(environ, key, text)
+    assert caught.value.message.startswith(key) or caught.value.message.startswith(repr(key))
+    assert "float" not in caught.value.message
+
+
+def test_a_setting_can_be_removed_even_a_misspelt_one(environ: dict[str, str]) -> None:
+    Path(environ["LOWTIDE_CONFIG"]).write_text('homee = "DE"\noffline = true\n')
+    assert remove_setting(environ, "homee")
+    assert load_settings(environ) == Settings(offline=True)
+    assert not remove_setting(environ, "home")
+    with pytest.raises(InputError, match="'homee' is not a setting"):
+        remove_setting(environ, "homee")
 
 
 def test_a_token_is_in_no_message_and_no_repr(environ: dict[str, str]) -> None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lowtide_providers.signals.chain import Chain, Skipped
 
 
+MARGIN = timedelta(hours=3)
+"""How far beyond the deadline is asked at least: for a run that ends late, and to say what more time would bring."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """One snapshot: the problem, and beside it what the planner need not know.
@@ -57,7 +61,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     )
     resolution = chain.resolve(
         tuple(everywhere),
-        span=Span(request.earliest_utc, request.deadline_utc + timedelta(seconds=request.duration_s)),
+        span=Span(request.earliest_utc, request.deadline_utc + max(MARGIN, timedelta(seconds=request.duration_s))),
         needed=Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=request.duration_s)),
         wanted="forecast",
     )

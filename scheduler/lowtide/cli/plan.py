@@ -6,19 +6,19 @@ import os
 import re
 import textwrap
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from lowtide.asking import Asked, plan_request
+from lowtide.assembly.problem import MARGIN
 from lowtide.assembly.quote import Quote, quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
 from lowtide.cli.options import asked_options, json_option, now_option, signal_option
 from lowtide.cli.plot import plot
 from lowtide.planning.solve import solve
-from lowtide.planning.types import Plan
+from lowtide.planning.types import Plan, PlanProblem
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
 from lowtide_core.places import LOCAL
@@ -183,18 +183,19 @@ def _more(found: Quote) -> list[str]:
     if not against:
         return []
     problem = found.gathered.problem
-    longer = replace(problem, deadline_utc=problem.deadline_utc + timedelta(hours=3))
-    others = [("3 h more time", longer)]
+    asked: list[tuple[str, str, PlanProblem]] = []
     if not problem.pausable:
-        others.insert(0, ("--pausable (plan only in this version)", replace(problem, pausable=True)))
+        asked.append(("--pausable (plan only in this version)", "pausing", replace(problem, pausable=True)))
+    later_utc = problem.deadline_utc + MARGIN
+    if found.plan.forecast.known_until_utc >= later_utc:
+        more_time = f"{figures.duration(MARGIN.total_seconds())} more time"
+        asked.append((more_time, more_time, replace(problem, deadline_utc=later_utc)))
     told = []
-    for name, other in others:
+    for name, _, other in asked:
         plan = solve(other)
         points = round(100 * (found.plan.emissions_g - plan.emissions_g) / against) if isinstance(plan, Plan) else 0
         if points > 0:
             told.append(f"{name} saves {points} {'point' if points == 1 else 'points'}")
     if told:
         return [f"more: {' · '.join(told)}"]
-    if problem.pausable:
-        return ["more: 3 h more time saves nothing"]
-    return ["more: neither pausing nor 3 h more time saves anything"]
+    return [f"more: {' or '.join(noun for _, noun, _ in asked)} would save nothing"] if asked else []

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.planning.windows import Piece, StepSeries, mean_over
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, tzinfo
 
     from lowtide.planning.types import Segment
-    from lowtide_core.series import SignalSeries
+    from lowtide_core.series import FloatArray, SignalSeries
     from lowtide_core.spans import Span
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -65,15 +67,11 @@ def _columns(window: Span) -> int:
     return int(min(_MOST_COLUMNS, max(24, hours * 2 if hours <= 36 else hours)))
 
 
-def _column_means(
-    series: SignalSeries, window: Span, columns: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    middles_s = window.start_utc.timestamp() + window.duration_s * (np.arange(columns) + 0.5) / columns
-    index = np.floor((middles_s - series.start_s) / series.step_s).astype(int)
-    inside = (index >= 0) & (index < series.intensity_g_per_kwh.size)
-    values = np.full(columns, np.nan)
-    values[inside] = series.intensity_g_per_kwh[index[inside]]
-    return values
+def _column_means(series: SignalSeries, window: Span, columns: int) -> FloatArray:
+    """Mean intensity in each column; (columns,), g/kWh, NaN where any part of the column has no value."""
+    steps = StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
+    edges_s = window.start_utc.timestamp() + window.duration_s * np.arange(columns + 1) / columns
+    return np.array([mean_over(steps, (Piece(left, right),)) for left, right in pairwise(edges_s.tolist())])
 
 
 def _round_up(value: float) -> float:
@@ -83,7 +81,7 @@ def _round_up(value: float) -> float:
     return float(np.ceil(value / 1000) * 1000)
 
 
-def _row(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], row: int, top: float) -> str:
+def _row(values: FloatArray, row: int, top: float) -> str:
     label = f"{top * (row + 1) / _ROWS:6.0f} ┤ "
     cells = []
     for value in values:

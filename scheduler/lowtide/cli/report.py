@@ -84,7 +84,12 @@ def since_utc(text: str, now_utc: datetime) -> datetime | None:
     try:
         return now_utc - timedelta(seconds=parse_duration_s(text))
     except InputError:
-        return parse_instant_utc(text, now_utc=now_utc)
+        instant_utc = parse_instant_utc(text, now_utc=now_utc)
+    if instant_utc > now_utc:
+        raise InputError(
+            f"--since {text!r} lies ahead.", hint="Say how long ago (7d), or give a past date (2026-01-03)."
+        )
+    return instant_utc
 
 
 def written(report: Report, form: str, *, one: bool) -> str:

@@ -214,7 +214,7 @@ def _plan(problem: PlanProblem, best: Option, misfits: tuple[Misfit, ...]) -> Pl
         forecast=ForecastUsed(
             series.source, series.kind, series.issued_at, series.frame, from_epoch_s(best.known_until_s)
         ),
-        forecast_edge=ends_at_edge and best.known_until_s < problem.deadline_utc.timestamp() - _AT_EDGE_S,
+        forecast_edge=ends_at_edge,
         pue=candidate.pue,
         transfer_g=candidate.transfer_g,
         baseline_pue=problem.baseline.pue if problem.baseline and baseline_g is not None else None,

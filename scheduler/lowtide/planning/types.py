@@ -98,8 +98,8 @@ class Plan:
         baseline_g: The run at once at home; None with the reason in ``no_baseline_why``.
         bound_g: No plan within the limits can emit less, on this forecast.
         chance_worse: Probability that the plan emits more than the baseline (than at once, where there is none).
-        forecast_edge: The best window ends where the forecast ends while the deadline lies later: a better one may
-            lie beyond.
+        forecast_edge: The best window is the last that the forecast knows: a better one may lie beyond, within the
+            deadline or with a later one.
         pue, transfer_g: Of the chosen place; the emissions hold them. baseline_...: of home; None without a baseline.
     """
 

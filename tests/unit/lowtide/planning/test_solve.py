@@ -102,7 +102,8 @@ def test_no_baseline_has_a_reason_and_no_saving() -> None:
 def test_the_end_of_the_forecast_is_marked() -> None:
     falling = candidate([500, 400, 300, 200])
     assert planned(solve(problem(falling, deadline_h=9))).forecast_edge
-    assert not planned(solve(problem(falling, deadline_h=4))).forecast_edge, "the deadline binds, not the forecast"
+    assert planned(solve(problem(falling, deadline_h=4))).forecast_edge, "it is still the last of the forecast"
+    assert not planned(solve(problem(falling, deadline_h=3))).forecast_edge, "the deadline binds, not the forecast"
     assert not planned(solve(problem(candidate([500, 100, 100, 200]), deadline_h=9))).forecast_edge
 
 

@@ -306,7 +306,8 @@ def test_what_it_prints_is_kept_and_its_environment_is_added_to_ours(
     engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FROM_THE_STARTER", "here")
-    script = "import os, sys; print(os.environ['FROM_THE_STARTER'], os.environ['MINE'], os.getcwd(), flush=True); sys.exit('oh')"
+    words = "os.environ['FROM_THE_STARTER'], os.environ['MINE'], os.getcwd()"
+    script = f"import os, sys; print({words}, flush=True); sys.exit('oh')"
     engine.submit(python(tmp_path, script, environment={"MINE": "ä\n"}), KEY)
     assert ended(engine).exit_status == 1
     with open(engine.log_path(KEY), encoding="utf-8") as log:

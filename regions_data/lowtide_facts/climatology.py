@@ -11,7 +11,7 @@ import numpy as np
 from lowtide_core.errors import InputError
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, SignalSeries
 from lowtide_core.spans import from_epoch_s, to_epoch_s
-from lowtide_facts.tablefiles import FOLDER, VERSION
+from lowtide_facts.tablefiles import VERSION, data_path
 from lowtide_facts.zones import annual_g_per_kwh
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def _harmonics(angle: FloatArray, count: int) -> FloatArray:
 
 @cache
 def _models() -> dict[str, Model]:
-    with np.load(FOLDER / "odbl" / "climatology.npz", allow_pickle=False) as file:
-        parts = zip(
-            file["zones"].tolist(), file["coefficients"], file["bands"].tolist(), file["years"].tolist(), strict=True
-        )
-        return {
-            zone: Model(row.astype(np.float64), (low, high), (first, last))
-            for zone, row, (low, high), (first, last) in parts
-        }
+    table = np.load(data_path("odbl", "climatology.npy"), allow_pickle=False)
+    parts = zip(
+        table["zones"].tolist(), table["coefficients"], table["bands"].tolist(), table["years"].tolist(), strict=True
+    )
+    return {
+        zone: Model(row.astype(np.float64), (low, high), (first, last))
+        for zone, row, (low, high), (first, last) in parts
+    }
 
 
 def has_shape(zone: ZoneId) -> bool:

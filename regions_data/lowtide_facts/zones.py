@@ -27,11 +27,16 @@ class ZoneFacts:
 @cache
 def all_zones() -> dict[ZoneId, ZoneFacts]:
     """Zone -> its facts."""
-    zones = {}
-    for row in read_table("zones"):
-        levels = tuple((int(key.removeprefix(_PREFIX)), float(row[key])) for key in row if _PREFIX in key and row[key])
-        zones[ZoneId(row["zone"])] = ZoneFacts(ZoneId(row["zone"]), row["name"], levels)
-    return zones
+    return {zone: ZoneFacts(zone, row["name"], _levels(row)) for zone, row in _rows().items()}
+
+
+@cache
+def _rows() -> dict[ZoneId, dict[str, str]]:
+    return {ZoneId(row["zone"]): row for row in read_table("zones")}
+
+
+def _levels(row: dict[str, str]) -> tuple[tuple[int, float], ...]:
+    return tuple((int(key.removeprefix(_PREFIX)), float(row[key])) for key in row if _PREFIX in key and row[key])
 
 
 def find_zone(text: str) -> ZoneId:
@@ -41,9 +46,9 @@ def find_zone(text: str) -> ZoneId:
         InputError: Unknown, with the nearest names.
     """
     wanted = text.strip()
-    zones = all_zones()
-    if wanted.upper() in zones:
+    if wanted.upper() in _rows():
         return ZoneId(wanted.upper())
+    zones = all_zones()
     by_name = {facts.name.lower(): zone for zone, facts in zones.items()} | _ALSO
     if wanted.lower() in by_name:
         return by_name[wanted.lower()]
@@ -63,12 +68,13 @@ def annual_g_per_kwh(zone: ZoneId, year: int | None = None) -> tuple[float, int]
     Raises:
         InputError: The zone is unknown, or has no figure for that year.
     """
-    facts = all_zones().get(zone)
-    if facts is None:
+    row = _rows().get(zone)
+    if row is None:
         raise InputError(f"There is no grid zone {zone!r}.", hint=nearest(zone, all_zones()) or _HOW_TO_NAME, zone=zone)
-    levels = [pair for pair in facts.g_per_kwh_by_year if year in (None, pair[0])]
+    every = _levels(row)
+    levels = [pair for pair in every if year in (None, pair[0])]
     if not levels:
-        known = ", ".join(str(pair[0]) for pair in facts.g_per_kwh_by_year)
+        known = ", ".join(str(pair[0]) for pair in every)
         raise InputError(f"Zone {zone} has no annual intensity for {year}.", hint=f"It has {known}.", zone=zone)
     newest, level = max(levels)
     return level, newest

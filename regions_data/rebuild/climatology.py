@@ -1,9 +1,8 @@
-"""``odbl/climatology.npz``: each zone's usual day and season as harmonics, and the band of the hours around it."""
+"""``odbl/climatology.npy``: each zone's usual day and season as harmonics, and the band of the hours around it."""
 
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,23 +141,16 @@ def build(source: Path, target: Path) -> None:
         bands.append(band(list(years.values()), coefficients, levels[zone], usual_move))
         first.append(min(years))
         last.append(max(years))
-    arrays = {
-        "zones": np.array(names),
-        "coefficients": np.array(rows, dtype=np.float32),
-        "bands": np.array(bands, dtype=np.float32),
-        "years": np.array([first, last], dtype=np.int16).T,
-    }
-    _write(target / "odbl" / "climatology.npz", arrays)
-
-
-def _write(path: Path, arrays: dict[str, Array]) -> None:
-    """An ``.npz`` whose bytes depend on its content alone: numpy writes the time of day into its own."""
+    table = np.zeros(
+        len(names),
+        dtype=[("zones", f"U{max(map(len, names))}"), ("coefficients", "<f4", (len(rows[0]),)),
+               ("bands", "<f4", (2,)), ("years", "<i2", (2,))],
+    )  # fmt: skip
+    table["zones"], table["coefficients"], table["bands"] = names, np.array(rows), np.array(bands)
+    table["years"] = np.array([first, last]).T
+    path = target / "odbl" / "climatology.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
-        for name, array in arrays.items():
-            data = io.BytesIO()
-            np.lib.format.write_array(data, array, allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), data.getvalue())
+    np.save(path, table, allow_pickle=False)
 
 
 if __name__ == "__main__":

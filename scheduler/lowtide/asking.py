@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
-from lowtide.jobs.spec import require_time
+from lowtide.jobs.window import require_time
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import parse_duration_s, parse_instant_utc, parse_power_w, parse_size_gb
 

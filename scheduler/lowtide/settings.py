@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError, nearest
@@ -12,6 +11,7 @@ from lowtide_core.quantities import parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,30 @@ class Paths:
 def paths(environ: Mapping[str, str]) -> Paths:
     """Where things are for this environment; creates nothing."""
 
-    def base(name: str, default: str) -> Path:
-        return Path(environ.get(name) or Path(environ.get("HOME") or Path.home()) / default) / "lowtide"
+    from pathlib import Path  # 5 ms, and not every command keeps something
 
-    state = Path(environ["LOWTIDE_STATE"]) if environ.get("LOWTIDE_STATE") else base("XDG_STATE_HOME", ".local/state")
-    config = environ.get("LOWTIDE_CONFIG")
+    state = Path(environ.get("LOWTIDE_STATE") or _base(environ, "XDG_STATE_HOME", ".local/state"))
     return Paths(
-        config_file=Path(config) if config else base("XDG_CONFIG_HOME", ".config") / "config.toml",
+        config_file=Path(config_path(environ)),
         state=state,
-        cache=base("XDG_CACHE_HOME", ".cache"),
+        cache=Path(cache_path(environ)),
         spool=Path(environ["LOWTIDE_SPOOL"]) if environ.get("LOWTIDE_SPOOL") else state / "spool",
     )
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """The configuration file."""
+    return environ.get("LOWTIDE_CONFIG") or f"{_base(environ, 'XDG_CONFIG_HOME', '.config')}/config.toml"
+
+
+def cache_path(environ: Mapping[str, str]) -> str:
+    """Folder of what can be fetched again."""
+    return _base(environ, "XDG_CACHE_HOME", ".cache")
+
+
+def _base(environ: Mapping[str, str], name: str, default: str) -> str:
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111
+    return f"{environ.get(name) or f'{home}/{default}'}/lowtide"
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -80,10 +93,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         InputError: The file cannot be read, is not TOML, or has a key or value that lowtide does not know.
     """
-    config_file = str(paths(environ).config_file)
+    config_file = config_path(environ)
     values: dict[str, Any] = {
         _known(key, where=config_file): _value(key, value, where=config_file)
-        for key, value in read_config(paths(environ).config_file).items()
+        for key, value in read_config(config_file).items()
     }
     for key in _READERS:
         name = f"LOWTIDE_{key.upper()}"
@@ -92,10 +105,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
-def read_config(config_file: Path) -> dict[str, object]:
+def read_config(config_file: str | Path) -> dict[str, object]:
     """The configuration file as it stands; empty where there is none."""
     try:
-        text = config_file.read_text(encoding="utf-8")
+        with open(config_file, encoding="utf-8") as file:  # noqa: PTH123
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lowtide.settings import Paths, Settings, load_settings, paths
+from lowtide.settings import Paths, Settings, cache_path, load_settings, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Wiring:
             timeout_s=self.settings.http_timeout_s,
             retries=tries - 1,
             as_of_utc=as_of_utc,
-            cache_dir=self.paths.cache / "signals",
+            cache_dir=f"{cache_path(self.environ)}/signals",
         )
 
     def chain(

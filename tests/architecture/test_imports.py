@@ -90,7 +90,7 @@ def test_the_wheel_holds_all_that_it_needs(tmp_path: Path) -> None:
                 assert file.relative_to(folder.parent).as_posix() in names
     for needed in (
         "lowtide_facts/tables/offers.csv",
-        "lowtide_facts/odbl/climatology.npz",
+        "lowtide_facts/odbl/climatology.npy",
         "lowtide_facts/odbl/LICENSE.txt",
         "lowtide_facts/NOTICE",
         "lowtide/store/migrations/versions/0001_first.py",

@@ -44,7 +44,7 @@ class SignalSettings:
     timeout_s: float = 10.0
     retries: int = 3
     as_of_utc: datetime | None = None
-    cache_dir: Path | None = None
+    cache_dir: str | Path | None = None
 
     @property
     def http(self) -> Http:
@@ -121,9 +121,11 @@ def _electricitymaps(settings: SignalSettings) -> SignalSource:
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
+    from pathlib import Path
+
     from lowtide_providers.signals.cache import CachedSource
 
-    return CachedSource(source, settings.cache_dir)
+    return CachedSource(source, Path(settings.cache_dir))
 
 
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {

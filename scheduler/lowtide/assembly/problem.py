@@ -10,7 +10,6 @@ import numpy as np
 
 from lowtide.planning.types import Candidate, PlanProblem
 from lowtide_core.errors import InputError
-from lowtide_core.offers import OfferQuery
 from lowtide_core.places import LOCAL
 from lowtide_core.spans import Span
 
@@ -87,6 +86,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
 def _offers(request: PlanRequest) -> dict[RegionId, Offer]:
     if not request.gpu:
         return {}
+    from lowtide_core.offers import OfferQuery
     from lowtide_facts.accelerators import offers
 
     return {offer.region: offer for offer in offers(OfferQuery(request.gpu, request.gpu_count))}
@@ -138,8 +138,6 @@ def _candidate(
     offers: Mapping[RegionId, Offer],
     power: PowerEstimate,
 ) -> Candidate:
-    from lowtide_facts.pue import pue_of
-
     offer = offers.get(place.region)
     transfer_g, egress_usd = _transfer(request, place, series)
     return Candidate(
@@ -147,11 +145,19 @@ def _candidate(
         zone=place.zone,
         series=series[place.zone],
         power_w=power.power_w,
-        pue=request.local_pue if place.region == LOCAL else pue_of(place.region).pue,
+        pue=_pue(request, place),
         transfer_g=transfer_g,
         price_usd_per_h=offer.price_usd_per_h if offer else None,
         egress_usd=egress_usd,
     )
+
+
+def _pue(request: PlanRequest, place: Place) -> float:
+    if place.region == LOCAL:
+        return request.local_pue
+    from lowtide_facts.pue import pue_of
+
+    return pue_of(place.region).pue
 
 
 def _transfer(request: PlanRequest, place: Place, series: Mapping[ZoneId, SignalSeries]) -> tuple[float, float | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
-from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.spans import to_epoch_s
+from lowtide.jobs.window import require_time
+from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,23 +71,3 @@ class JobSpec:
         if not self.places:
             raise InputError("The job has no place to run.", hint="Give --zone or --region.")
         require_time(self.earliest_utc, self.deadline_utc, self.duration_s)
-
-
-def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: float) -> None:
-    """Refuses a deadline that has passed (``InputError``) or leaves too little time (``InfeasibleError``)."""
-    left_s = to_epoch_s(deadline_utc) - to_epoch_s(earliest_utc)
-    if left_s <= 0:
-        raise InputError(
-            f"The deadline {deadline_utc:%Y-%m-%dT%H:%MZ} is not after the earliest start, "
-            f"{earliest_utc:%Y-%m-%dT%H:%MZ}.",
-            hint="Give one that lies in the future, such as --deadline 24h.",
-            deadline_utc=deadline_utc,
-        )
-    if left_s < duration_s:
-        raise InfeasibleError(
-            f"A job of {duration_s / 3600:.3g} h cannot finish by {deadline_utc:%Y-%m-%dT%H:%MZ}: "
-            f"only {left_s / 3600:.3g} h are left.",
-            hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:.3g} h, or shorten the job.",
-            deadline_utc=deadline_utc,
-            short_by_s=duration_s - left_s,
-        )

@@ -23,7 +23,8 @@ def read_table(name: str) -> list[dict[str, str]]:
     if not os.path.exists(path):  # noqa: PTH110
         path = data_path("odbl", f"{name}.csv")
     with open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
-        return list(csv.DictReader(file))
+        heads, *rows = csv.reader(file)
+    return [dict(zip(heads, row, strict=True)) for row in rows]
 
 
 def number(text: str) -> float | None:

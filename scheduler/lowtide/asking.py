@@ -23,7 +23,7 @@ MOST_GPUS = 100_000
 MOST_CPUS = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """The options of ``lowtide plan``, as typed; an empty text is "not given"."""
 

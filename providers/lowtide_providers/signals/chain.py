@@ -25,7 +25,7 @@ class Skipped:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resolution:
     """One series per zone, all in one frame, and what was passed over on the way."""
 
@@ -33,7 +33,7 @@ class Resolution:
     skipped: tuple[Skipped, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chain:
     """Sources, the most wanted first."""
 

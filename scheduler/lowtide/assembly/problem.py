@@ -28,7 +28,7 @@ MARGIN = timedelta(hours=3)
 """How far beyond the deadline is asked at least: for a run that ends late, and to say what more time would bring."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
     """One snapshot: the problem, and beside it what the planner need not know.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lowtide_providers.signals.chain import Chain
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quote:
     """The plan, and the snapshot that it was made from."""
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.windows import Piece, StepSeries, mean_over
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, tzinfo
@@ -69,9 +67,17 @@ def _columns(window: Span) -> int:
 
 def _column_means(series: SignalSeries, window: Span, columns: int) -> FloatArray:
     """Mean intensity in each column; (columns,), g/kWh, NaN where any part of the column has no value."""
-    steps = StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
-    edges_s = window.start_utc.timestamp() + window.duration_s * np.arange(columns + 1) / columns
-    return np.array([mean_over(steps, (Piece(left, right),)) for left, right in pairwise(edges_s.tolist())])
+    values = series.intensity_g_per_kwh
+    column_edges_s = window.start_utc.timestamp() + window.duration_s * np.arange(columns + 1) / columns
+    step_edges_s = series.start_s + series.step_s * np.arange(values.size + 1)
+    parts = []
+    for per_step in (np.nan_to_num(values), ~np.isnan(values)):
+        summed = np.concatenate(([0.0], np.cumsum(per_step * series.step_s)))
+        parts.append(np.diff(np.interp(column_edges_s, step_edges_s, summed)))
+    sums, known_s = parts
+    width_s = window.duration_s / columns
+    means: FloatArray = np.where(known_s >= width_s * (1 - 1e-6), sums / width_s, np.nan)
+    return means
 
 
 def _round_up(value: float) -> float:

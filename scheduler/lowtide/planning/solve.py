@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _AT_EDGE_S = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Option:
     """One candidate's best run: when, and what it emits. ``at_once_g`` is the same place from the earliest time."""
 

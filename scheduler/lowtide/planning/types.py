@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lowtide_core.series import Frame, SeriesKind, SignalSeries
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """One place where the job could run. The labels are carried through, never interpreted.
 
@@ -35,7 +35,7 @@ class Candidate:
     egress_usd: float | None = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlanProblem:
     """One job, its freedom, and what is known of every place: all that the planner may look at.
 
@@ -139,7 +139,7 @@ class Plan:
         return 100.0 * (self.baseline_g - self.emissions_g) / self.baseline_g
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NoPlan:
     """Nothing fits; one reason per candidate."""
 

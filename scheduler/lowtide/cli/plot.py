@@ -76,7 +76,7 @@ def _column_means(series: SignalSeries, window: Span, columns: int) -> FloatArra
         parts.append(np.diff(np.interp(column_edges_s, step_edges_s, summed)))
     sums, known_s = parts
     width_s = window.duration_s / columns
-    means: FloatArray = np.where(known_s >= width_s * (1 - 1e-6), sums / width_s, np.nan)
+    means: FloatArray = np.where(known_s >= width_s * (1 - 1e-6), np.round(sums / width_s, 3), np.nan)
     return means
 
 

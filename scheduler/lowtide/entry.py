@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,7 @@ def main() -> int:
         from lowtide_sampler.main import run_main
 
         return run_main(arguments[1:])
+    gc.set_threshold(50_000)  # imports make tens of thousands of objects and hardly any garbage: look for it less often
     from lowtide.cli.app import run
 
     return run(arguments)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 LOWTIDE = str(Path(sys.executable).with_name("lowtide"))
-ROUNDS = int(os.environ.get("LOWTIDE_ROUNDS", "15"))
+ROUNDS = int(os.environ.get("LOWTIDE_ROUNDS", "31"))
 
 CASES = [
     ("lowtide --help", [LOWTIDE, "--help"], [sys.executable, "-c", "import click"], 1.3),

@@ -84,6 +84,7 @@ def trace(folder: Path, name: str) -> Trace:
     chosen = table.filter(pc.equal(table["trace"], name))
     if not chosen.num_rows:
         raise InputError(f"There is no trace {name!r}.", hint=f"There are {pc.unique(table['trace']).to_pylist()}.")
-    columns = [chosen[key].to_numpy(zero_copy_only=False).astype(float) for key in ("submit_s", "duration_s", "cpus", "gpus")]
+    names = ("submit_s", "duration_s", "cpus", "gpus")
+    columns = [chosen[key].to_numpy(zero_copy_only=False).astype(float) for key in names]
     order = np.argsort(columns[0], kind="stable")
     return Trace(*(column[order] for column in columns))

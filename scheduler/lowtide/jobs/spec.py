@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
+from lowtide.jobs.manner import Judgement, Manner
 from lowtide.jobs.window import require_time
 from lowtide_core.errors import InputError
 
@@ -32,7 +33,9 @@ class JobSpec:
         retries: How often a lost attempt may be run again; a failed one never is.
         environment: Only what the user gave explicitly, and what finds programs (PATH); never secrets.
         signal: The source or file that the user demanded; empty follows the chain.
-        max_price_usd, data_gb, data_from: Limits and needs of the planning question, for the next plan too.
+        max_price_usd, data_gb, data_from, bandwidth_gb_per_s, manner, judgement: Of the planning question, for the next
+            plan too.
+        pausable: Whether its plan may have several runs, with pauses between them.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +57,10 @@ class JobSpec:
     data_from: Place | None = None
     name: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    pausable: bool = False
+    manner: Manner = Manner()
+    judgement: Judgement = Judgement()
+    bandwidth_gb_per_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
@@ -70,4 +77,4 @@ class JobSpec:
             raise InputError(f"The number of retries is {self.retries}.", hint=f"Give 0 to {MOST_RETRIES}.")
         if not self.places:
             raise InputError("The job has no place to run.", hint="Give --zone or --region.")
-        require_time(self.earliest_utc, self.deadline_utc, self.duration_s)
+        require_time(self.earliest_utc, self.deadline_utc, 0.0 if self.manner.widths else self.duration_s)

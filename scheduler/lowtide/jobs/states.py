@@ -7,16 +7,17 @@ from typing import Literal, get_args
 
 from lowtide_core.errors import IllegalTransition, InputError, nearest
 
-JobState = Literal["waiting", "starting", "running", "done", "failed", "cancelled", "lost", "missed"]
+JobState = Literal["waiting", "starting", "running", "paused", "done", "failed", "cancelled", "lost", "missed"]
 
 STATES: tuple[JobState, ...] = get_args(JobState)
-IN_FLIGHT: tuple[JobState, ...] = ("starting", "running")
+IN_FLIGHT: tuple[JobState, ...] = ("starting", "running", "paused")
 FINAL: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost", "missed")
 
 SHOWN: dict[JobState, str] = {
     "waiting": "waits",
     "starting": "starts",
     "running": "runs",
+    "paused": "paused",
     "done": "done",
     "failed": "failed",
     "cancelled": "cancelled",
@@ -29,6 +30,7 @@ MEANING: dict[JobState, str] = {
     "waiting": "planned; nothing has been started",
     "starting": "taken by one owner; the engine has been, or is about to be, asked",
     "running": "the engine says that it runs",
+    "paused": "held by its engine: between two runs of its plan, or at the user's wish",
     "done": "ended with exit status 0",
     "failed": "ended with another exit status, or could not be started",
     "cancelled": "ended, or kept from starting, at the user's wish",
@@ -53,13 +55,15 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("B", "replan", ("waiting",), "waiting", "a fresher forecast gives another plan"),
     Transition("C", "claim", ("waiting",), "starting", "its time has come; one owner takes it and names the attempt"),
     Transition("D", "start", ("starting",), "running", "the engine has it"),
-    Transition("E", "finish", ("starting", "running"), "done", "the engine reports exit status 0"),
-    Transition("F", "fail", ("starting", "running"), "failed", "the engine reports another exit status, or refuses it"),
-    Transition("G", "lose", ("starting", "running"), "lost", "the engine cannot say how it ended; no retry is left"),
-    Transition("H", "retry", ("starting", "running"), "waiting", "the attempt is lost, a retry is left and fits"),
+    Transition("E", "finish", IN_FLIGHT, "done", "the engine reports exit status 0"),
+    Transition("F", "fail", IN_FLIGHT, "failed", "the engine reports another exit status, or refuses it"),
+    Transition("G", "lose", IN_FLIGHT, "lost", "the engine cannot say how it ended; no retry is left"),
+    Transition("H", "retry", IN_FLIGHT, "waiting", "the attempt is lost, a retry is left and fits"),
     Transition("I", "cancel", ("waiting",), "cancelled", "the user cancels before it started"),
-    Transition("J", "stop", ("starting", "running"), "cancelled", "the user cancelled, and the engine has ended it"),
+    Transition("J", "stop", IN_FLIGHT, "cancelled", "the user cancelled, and the engine has ended it"),
     Transition("K", "miss", ("waiting", "starting"), "missed", "the deadline has passed and it had not started"),
+    Transition("L", "pause", ("running",), "paused", "a run of its plan ends before the last, or `lowtide pause`"),
+    Transition("M", "resume", ("paused",), "running", "the next run of its plan begins, or `lowtide resume`"),
 )
 
 BY_NAME: dict[str, Transition] = {transition.name: transition for transition in TRANSITIONS}

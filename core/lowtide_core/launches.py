@@ -22,18 +22,28 @@ the engine cannot say how it ended, so it must never be started again unasked.""
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command to start once. ``argv`` is what the engine runs, already wrapped with the sampler by the caller."""
+    """A command to start once. ``argv`` is what the engine runs, already wrapped with the sampler by the caller.
+
+    Attributes:
+        wrapped: The first process of ``argv`` only watches the command: it stays awake while the rest is suspended.
+    """
 
     job_id: str
     argv: tuple[str, ...]
     working_dir: str
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_grace_s: float = 10.0
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """What an engine knows of one attempt."""
+    """What an engine knows of one attempt.
+
+    Attributes:
+        suspended: It is ``running``, and the engine holds it: nothing of it computes. Since ``suspended_utc``, where
+            the engine can tell.
+    """
 
     key: AttemptKey
     state: EngineState
@@ -42,3 +52,5 @@ class EngineReport:
     ended_utc: datetime | None = None
     exit_status: int | None = None
     why: str = ""
+    suspended: bool = False
+    suspended_utc: datetime | None = None

@@ -67,11 +67,18 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Suspendable(Protocol):
-    """An engine that can hold a running launch."""
+    """An engine that can hold a running launch. Both methods may be called again with the same key.
 
-    def suspend(self, key: AttemptKey) -> None: ...
+    Whether it is held is told by ``observe``; a held launch can still be cancelled.
+    """
 
-    def resume(self, key: AttemptKey) -> None: ...
+    def suspend(self, key: AttemptKey) -> None:
+        """Hold what runs until ``resume``; for what does not run, or not yet, this is silent and leaves nothing."""
+        ...
+
+    def resume(self, key: AttemptKey) -> None:
+        """Let what is held run on; for what is not held this is silent."""
+        ...
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import pytest
 
 from lowtide.testing.engines import FakeEngine
 from lowtide_core.launches import AttemptKey, EngineReport, Launch
-from lowtide_core.ports import Engine
+from lowtide_core.ports import Engine, Suspendable
 from lowtide_providers.engines.local import LocalEngine
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ KEY = AttemptKey("20261124-ab12.1")
 OTHER = AttemptKey("20261124-ab12.2")
 SOON_S = 30.0
 
-# Says that it began, then does as it is told by a file: ends with that status.
+# Says that it began, and goes on saying that it is awake; ends as it is told by a file, with that status.
 COMMAND = """
 import os, sys, time
 with open("starts", "a") as file:
     file.write(sys.argv[1] + "\\n")
 while not os.path.exists("end-" + sys.argv[1]):
     time.sleep(0.01)
+    with open("beats-" + sys.argv[1], "a") as file:
+        file.write(".")
 with open("end-" + sys.argv[1]) as file:
     sys.exit(int(file.read()))
 """
@@ -47,6 +49,9 @@ class Rig(Protocol):
 
     def starts(self) -> list[str]:
         """The keys that really began, in order."""
+
+    def is_awake(self, key: AttemptKey) -> bool:
+        """Whether it gets anything done."""
 
 
 @dataclass
@@ -69,6 +74,12 @@ class LocalRig:
         noted = self.folder / "starts"
         return noted.read_text().split() if noted.exists() else []
 
+    def is_awake(self, key: AttemptKey) -> bool:
+        beats = self.folder / f"beats-{key}"
+        before = beats.stat().st_size if beats.exists() else 0
+        time.sleep(0.2)
+        return beats.exists() and beats.stat().st_size > before
+
 
 @dataclass
 class FakeRig:
@@ -82,6 +93,10 @@ class FakeRig:
 
     def starts(self) -> list[str]:
         return [key for key, _ in self.engine.starts]
+
+    def is_awake(self, key: AttemptKey) -> bool:
+        (report,) = self.engine.observe([key])
+        return report.state == "running" and not report.suspended
 
 
 @pytest.fixture(params=["local", "fake"])
@@ -105,6 +120,10 @@ def until(engine: Engine, key: AttemptKey, holds: Callable[[EngineReport], bool]
 
 def until_begun(rig: Rig, key: AttemptKey = KEY) -> EngineReport:
     return until(rig.engine, key, lambda report: report.state == "running" and key in rig.starts())
+
+
+def until_held(rig: Rig, key: AttemptKey = KEY) -> EngineReport:
+    return until(rig.engine, key, lambda report: report.suspended)
 
 
 def until_ended(rig: Rig, key: AttemptKey = KEY) -> EngineReport:
@@ -198,6 +217,77 @@ def test_a_cancel_that_meets_the_start_leaves_one_truth(rig: Rig) -> None:
     ended = until_ended(rig)
     assert (ended.exit_status is None) == (ended.started_utc is None)
     assert len(rig.starts()) <= 1
+
+
+def holding(rig: Rig) -> Suspendable:
+    assert isinstance(rig.engine, Suspendable)
+    return rig.engine
+
+
+def test_what_is_suspended_runs_and_gets_nothing_done_until_it_is_resumed(rig: Rig) -> None:
+    engine = holding(rig)
+    rig.engine.submit(rig.launch(KEY), KEY)
+    begun = until_begun(rig)
+    assert (begun.suspended, begun.suspended_utc) == (False, None)
+    for _ in range(2):
+        engine.suspend(KEY)
+        engine.suspend(KEY)
+        held = until_held(rig)
+        assert (held.state, held.started_utc, held.exit_status) == ("running", begun.started_utc, None)
+        assert held.suspended_utc is not None
+        assert not rig.is_awake(KEY)
+        engine.suspend(KEY)
+        assert rig.engine.observe([KEY]) == (held,), "it is held since the first time"
+        engine.resume(KEY)
+        engine.resume(KEY)
+        assert rig.is_awake(KEY)
+        assert rig.engine.observe([KEY]) == (begun,)
+    rig.end(KEY, 5)
+    assert until_ended(rig).exit_status == 5
+    assert rig.starts() == [KEY]
+
+
+def test_suspending_one_leaves_the_others(rig: Rig) -> None:
+    for key in (KEY, OTHER):
+        rig.engine.submit(rig.launch(key), key)
+        until_begun(rig, key)
+    holding(rig).suspend(KEY)
+    until_held(rig)
+    assert rig.is_awake(OTHER)
+    assert not rig.engine.observe([OTHER])[0].suspended
+
+
+def test_suspending_and_resuming_the_absent_leaves_nothing(rig: Rig) -> None:
+    engine = holding(rig)
+    engine.suspend(KEY)
+    engine.resume(KEY)
+    assert rig.engine.observe([KEY]) == (EngineReport(KEY, "absent"),)
+    rig.engine.submit(rig.launch(KEY), KEY)
+    until_begun(rig)
+    assert rig.is_awake(KEY)
+
+
+def test_suspending_and_resuming_what_has_ended_changes_nothing(rig: Rig) -> None:
+    engine = holding(rig)
+    rig.engine.submit(rig.launch(KEY), KEY)
+    until_begun(rig)
+    rig.end(KEY, 0)
+    ended = until_ended(rig)
+    engine.suspend(KEY)
+    engine.resume(KEY)
+    assert rig.engine.observe([KEY]) == (ended,)
+
+
+def test_cancelling_what_is_suspended_ends_it(rig: Rig) -> None:
+    engine = holding(rig)
+    rig.engine.submit(rig.launch(KEY), KEY)
+    until_begun(rig)
+    engine.suspend(KEY)
+    until_held(rig)
+    rig.engine.cancel(KEY)
+    engine.suspend(KEY)
+    ended = until_ended(rig)
+    assert (ended.exit_status, ended.suspended) == (143, False)
 
 
 def test_fifty_at_once(rig: Rig) -> None:

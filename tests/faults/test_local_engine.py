@@ -17,7 +17,7 @@ import pytest
 
 from lowtide_core.errors import InputError, Unavailable
 from lowtide_core.launches import AttemptKey, EngineReport, Launch
-from lowtide_providers.engines import local, local_child
+from lowtide_providers.engines import local, local_child, local_family
 from lowtide_providers.engines.local import LocalEngine
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
     yield made
     for child in (tmp_path / "engine").glob("*/child.json"):  # nothing of a failed test is left running
         who = json.loads(child.read_bytes()) if child.stat().st_size > 30 else {}
-        if who and local._alive(who):
+        if who and local_family.is_alive(who):
             os.killpg(who["pid"], signal.SIGKILL)
 
 
@@ -76,13 +76,13 @@ def pid_in(tmp_path: Path, name: str) -> int:
 def kill_supervisor(tmp_path: Path) -> None:
     claim = json.loads((tmp_path / "engine" / KEY / "claim.json").read_bytes())
     os.kill(claim["pid"], signal.SIGKILL)
-    until(lambda: not local._alive(claim), "the end of the supervisor")
+    until(lambda: not local_family.is_alive(claim), "the end of the supervisor")
 
 
 def kill_command(tmp_path: Path) -> None:
     child = json.loads((tmp_path / "engine" / KEY / "child.json").read_bytes())
     os.killpg(child["pid"], signal.SIGKILL)
-    until(lambda: not local._alive(child), "the end of the command")
+    until(lambda: not local_family.is_alive(child), "the end of the command")
 
 
 def supervise_here(engine: LocalEngine) -> int:
@@ -234,7 +234,10 @@ def test_a_command_that_nobody_could_have_seen_does_not_begin(
     killed = subprocess.run([sys.executable, "-c", SUPERVISOR_KILLED_BY_ITS_CHILD, str(engine.root / KEY)], check=False)
     assert killed.returncode == -signal.SIGKILL
     child = engine.root / KEY / "child.json"
-    until(lambda: child.exists() and not local._alive(json.loads(child.read_bytes())), "the end of what was begun")
+    until(
+        lambda: child.exists() and not local_family.is_alive(json.loads(child.read_bytes())),
+        "the end of what was begun",
+    )
     assert state(engine) == "vanished"
     assert not (tmp_path / "starts").exists()
 
@@ -270,11 +273,11 @@ def test_what_the_command_started_is_cancelled_with_it(engine: LocalEngine, tmp_
         "time.sleep(60)\n"
     )
     running(engine, tmp_path, script, stop_grace_s=0.2)
-    grandchild = local_child.identity(int((tmp_path / "grandchild").read_text()))
+    grandchild = local_family.identity(int((tmp_path / "grandchild").read_text()))
     assert grandchild is not None
     engine.cancel(KEY)
     assert ended(engine).exit_status == 143
-    until(lambda: not local._alive(grandchild), "the end of what it started")
+    until(lambda: not local_family.is_alive(grandchild), "the end of what it started")
 
 
 def test_a_machine_that_shuts_down_leaves_a_record(engine: LocalEngine, tmp_path: Path) -> None:
@@ -349,6 +352,8 @@ def test_a_key_is_no_path(engine: LocalEngine, tmp_path: Path, key: str) -> None
         lambda: engine.observe([AttemptKey(key)]),
         lambda: engine.cancel(AttemptKey(key)),
         lambda: engine.log_path(AttemptKey(key)),
+        lambda: engine.suspend(AttemptKey(key)),
+        lambda: engine.resume(AttemptKey(key)),
     ):
         with pytest.raises(InputError) as caught:
             call()
@@ -459,3 +464,180 @@ def test_times_are_those_of_the_run(engine: LocalEngine, tmp_path: Path) -> None
     assert report.started_utc is not None
     assert report.ended_utc is not None
     assert before_utc <= report.started_utc <= report.ended_utc <= datetime.now(UTC)
+
+
+BEAT = "import time\nwhile True:\n    open({name!r}, 'a').write('.'); time.sleep(0.01)\n"
+START_IN_A_SESSION_OF_ITS_OWN = """
+import os, sys
+os.setsid()
+if os.fork() == 0:
+    os.execv(sys.executable, [sys.executable, "-S", "-c", sys.argv[1]])
+"""
+
+
+def beating(tmp_path: Path, *names: str) -> bool:
+    """Whether all of them have got something done meanwhile; None of them: False; an error where they differ."""
+
+    def sizes() -> list[int]:
+        return [os.path.getsize(tmp_path / name) if (tmp_path / name).exists() else 0 for name in names]
+
+    before = sizes()
+    time.sleep(0.2)
+    awake = {now > then for now, then in zip(sizes(), before, strict=True)}
+    assert len(awake) == 1, f"some of {names} are awake"
+    return awake.pop()
+
+
+def begun(engine: LocalEngine, tmp_path: Path, launch: Launch, *names: str) -> None:
+    engine.submit(launch, KEY)
+    until(lambda: all((tmp_path / name).exists() for name in names), f"that {names} begin")
+
+
+def is_held(engine: LocalEngine) -> bool:
+    (report,) = engine.observe([KEY])
+    return report.suspended
+
+
+def test_everything_that_the_command_started_is_held_with_it(engine: LocalEngine, tmp_path: Path) -> None:
+    script = (
+        "import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-S', '-c', {BEAT.format(name='child')!r}])\n"
+        f"far = [{START_IN_A_SESSION_OF_ITS_OWN!r}, {BEAT.format(name='far')!r}]\n"
+        "subprocess.run([sys.executable, '-S', '-c', *far])\n"
+        f"{BEAT.format(name='own')}"
+    )
+    names = ("own", "child", "far")
+    begun(engine, tmp_path, python(tmp_path, script, stop_grace_s=1.0), *names)
+    engine.suspend(KEY)
+    assert is_held(engine)
+    assert not beating(tmp_path, *names)
+    engine.resume(KEY)
+    assert beating(tmp_path, *names)
+    engine.suspend(KEY)
+    engine.cancel(KEY)
+    ended(engine)
+    for process in filter(None, map(local_family.look, filter(str.isdigit, os.listdir("/proc")))):
+        if str(tmp_path) == _working_dir(process.pid):
+            os.kill(process.pid, signal.SIGKILL)  # what left the group outlives a cancel
+            assert process.state not in "Tt", "nobody is left held for ever"
+
+
+def _working_dir(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def test_a_wrapper_stays_awake(engine: LocalEngine, tmp_path: Path) -> None:
+    script = (
+        f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-S', '-c', {BEAT.format(name='command')!r}])\n"
+        f"{BEAT.format(name='wrapper')}"
+    )
+    begun(engine, tmp_path, python(tmp_path, script, wrapped=True), "command", "wrapper")
+    engine.suspend(KEY)
+    assert is_held(engine)
+    assert not beating(tmp_path, "command")
+    assert beating(tmp_path, "wrapper")
+    engine.resume(KEY)
+    assert beating(tmp_path, "command")
+
+
+def test_what_forks_all_the_time_is_held(engine: LocalEngine, tmp_path: Path) -> None:
+    script = (
+        "import os, time\n"
+        "while True:\n"
+        "    if os.fork() == 0:\n"
+        "        open('own', 'a').write('.'); time.sleep(0.005); os._exit(0)\n"
+        "    time.sleep(0.001)\n"
+        "    try:\n"
+        "        while os.waitpid(-1, os.WNOHANG)[0]: pass\n"
+        "    except ChildProcessError: pass\n"
+    )
+    begun(engine, tmp_path, python(tmp_path, script), "own")
+    engine.suspend(KEY)
+    assert is_held(engine)
+    assert not beating(tmp_path, "own")
+    engine.resume(KEY)
+    assert beating(tmp_path, "own")
+
+
+@pytest.mark.parametrize("held_first", [True, False])
+def test_without_its_supervisor_a_command_is_held_and_cancelled_all_the_same(
+    engine: LocalEngine, tmp_path: Path, held_first: bool
+) -> None:
+    begun(engine, tmp_path, python(tmp_path, BEAT.format(name="own")), "own")
+    if held_first:
+        engine.suspend(KEY)
+    kill_supervisor(tmp_path)
+    engine.suspend(KEY)
+    assert is_held(engine)
+    assert not beating(tmp_path, "own")
+    engine.resume(KEY)
+    assert beating(tmp_path, "own")
+    engine.suspend(KEY)
+    engine.cancel(KEY)
+    until(lambda: state(engine) == "vanished", "its end")
+
+
+def test_a_wish_that_came_before_the_command_is_kept_when_it_begins(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_spawn", lambda folder: None)
+        engine.submit(python(tmp_path, BEAT.format(name="own")), KEY)
+    engine.suspend(KEY)
+    assert not (engine.root / KEY / "suspend").exists(), "what does not run is not held"
+    (engine.root / KEY / "suspend").touch()  # as by somebody who saw the claim, and nothing else yet
+    engine.submit(python(tmp_path, ""), KEY)
+    until(lambda: is_held(engine), "that it is held")
+    assert not beating(tmp_path, "own")
+    engine.resume(KEY)
+    assert beating(tmp_path, "own")
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def test_a_wish_outlives_whoever_died_before_it_came_true(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise Crash
+
+    begun(engine, tmp_path, python(tmp_path, BEAT.format(name="own")), "own")
+    for act, held in ((engine.suspend, True), (engine.resume, False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(local_family.Family, "follow", dies)
+            with pytest.raises(Crash):
+                act(KEY)
+        until(lambda wanted=held: is_held(engine) is wanted and beating(tmp_path, "own") is not wanted, f"held {held}")
+
+
+def test_of_two_who_wish_differently_the_later_wins(engine: LocalEngine, tmp_path: Path) -> None:
+    begun(engine, tmp_path, python(tmp_path, BEAT.format(name="own")), "own")
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(40):
+            pool.submit(engine.suspend if number % 2 else engine.resume, KEY)
+    wished = (engine.root / KEY / "suspend").exists()
+    until(lambda: is_held(engine) is wished and beating(tmp_path, "own") is not wished, f"held: {wished}")
+
+
+def test_a_machine_that_shuts_down_ends_what_is_held(engine: LocalEngine, tmp_path: Path) -> None:
+    begun(engine, tmp_path, python(tmp_path, BEAT.format(name="own")), "own")
+    engine.suspend(KEY)
+    os.kill(pid_in(tmp_path, "claim.json"), signal.SIGTERM)
+    assert ended(engine).why == "told to stop; ended by SIGTERM"
+
+
+def test_a_wish_that_cannot_be_kept_is_an_engine_that_is_not_available(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(engine, tmp_path, python(tmp_path, BEAT.format(name="own")), "own")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "touch", full_disk)
+        with pytest.raises(Unavailable) as caught:
+            engine.suspend(KEY)
+    assert caught.value.operation == "suspend"
+    assert beating(tmp_path, "own")

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from lowtide_core.errors import InputError, Unavailable
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import from_epoch_s
-from lowtide_providers.engines.local_child import identity, keep_names, write_whole
+from lowtide_providers.engines.local_child import keep_names, write_whole
+from lowtide_providers.engines.local_family import Family, identity, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +47,7 @@ class LocalEngine:
                 "working_dir": launch.working_dir,
                 "environment": dict(launch.environment),
                 "stop_grace_s": launch.stop_grace_s,
+                "wrapped": launch.wrapped,
             }
             write_whole(str(folder / "launch.json"), content, exclusive=True)
             if not (folder / "claim.json").exists():
@@ -67,13 +69,34 @@ class LocalEngine:
             first = not wished.exists()
             if first:
                 wished.touch()
-            claim, child = _load(folder / "claim.json") or {}, _load(folder / "child.json") or {}
-            if _alive(claim):
-                _signal(claim["pid"], signal.SIGUSR1)  # it looks at the wish at once
-            elif _alive(child):
+            held = (folder / "suspend").exists()
+            (folder / "suspend").unlink(missing_ok=True)
+            family = _family(folder)
+            if family.supervisor is not None:
+                _signal(family.supervisor, signal.SIGUSR1)  # it looks at the wish at once
+            elif family.command is not None:
                 # Its supervisor was killed: TERM now, and KILL by whoever asks again after the grace.
                 patient = first or time.time() < wished.stat().st_mtime + _grace_s(folder)
-                _signal(-child["pid"], signal.SIGTERM if patient else signal.SIGKILL)
+                _signal(-family.command, signal.SIGTERM if patient else signal.SIGKILL)
+            if held:
+                family.release()  # what is held takes no signal but KILL
+
+    def suspend(self, key: AttemptKey) -> None:
+        folder = self._folder(key)
+        with _disk(key, "suspend", self.root):
+            if self._report(key).state != "running" or (folder / "cancel").exists():
+                return
+            wish = folder / "suspend"
+            if not wish.exists():  # its time is that of the first wish
+                wish.touch()
+            self._follow(folder)
+
+    def resume(self, key: AttemptKey) -> None:
+        folder = self._folder(key)
+        with _disk(key, "resume", self.root):
+            (folder / "suspend").unlink(missing_ok=True)
+            if self._report(key).state == "running":
+                self._follow(folder)
 
     def log_path(self, key: AttemptKey) -> str:
         return str(self._folder(key) / "output.log")
@@ -93,6 +116,14 @@ class LocalEngine:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             keep_names(str(folder.parent))
 
+    def _follow(self, folder: Path) -> None:
+        """Brings the processes to where the wish is, and has the supervisor keep them there."""
+        family = _family(folder)
+        if (folder / "child.json").exists():  # before it there is nobody to hold yet, and the supervisor will do it
+            family.follow(str(folder / "suspend"))
+        if family.supervisor is not None:
+            _signal(family.supervisor, signal.SIGUSR1)
+
     def _report(self, key: AttemptKey) -> EngineReport:
         folder = self._folder(key)
         ref = EngineRef(str(folder))
@@ -106,8 +137,12 @@ class LocalEngine:
             if claim.get("cancelled"):
                 return EngineReport(key, "ended", ref, why="cancelled before it started")
             started_utc = _instant(claim.get("claimed_s"))
-            if _alive(claim) or _alive(_load(folder / "child.json") or {}):
-                return EngineReport(key, "running", ref, started_utc=started_utc)
+            if is_alive(claim) or is_alive(_load(folder / "child.json") or {}):
+                since_utc = _suspended_utc(folder)
+                held = since_utc is not None
+                return EngineReport(
+                    key, "running", ref, started_utc=started_utc, suspended=held, suspended_utc=since_utc
+                )
             vanished = EngineReport(key, "vanished", ref, started_utc=started_utc, why="its supervisor is gone")
             return _ended(key, ref) or vanished  # it may have ended between the two looks
 
@@ -192,11 +227,20 @@ def _grace_s(folder: Path) -> float:
     return float(grace_s) if isinstance(grace_s, int | float) else 0.0
 
 
-def _alive(who: dict[str, Any]) -> bool:
-    """Whether that very process still runs: its number, its start and the machine's boot are the same."""
-    pid = who.get("pid")
-    found = identity(pid) if isinstance(pid, int) else None
-    return found is not None and all(found[name] == who.get(name) for name in found)
+def _family(folder: Path) -> Family:
+    """The launch's processes, by what its files say of those that still live."""
+    claim, child = _load(folder / "claim.json") or {}, _load(folder / "child.json") or {}
+    wrapped = bool((_load(folder / "launch.json") or {}).get("wrapped"))
+    return Family(claim["pid"] if is_alive(claim) else None, child["pid"] if is_alive(child) else None, wrapped)
+
+
+def _suspended_utc(folder: Path) -> datetime | None:
+    """Since when it is to be held; None where it is not, or where somebody is still awake."""
+    try:
+        wished_s = (folder / "suspend").stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return from_epoch_s(wished_s) if _family(folder).is_held() else None
 
 
 def _signal(who: int, number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ Everything that it knows stands in the folder, one file each, written whole or n
     claim.json    who supervises it: only one can, ever; or that it was cancelled before anybody did
     child.json    the command's process (by that process itself, before it becomes the command)
     cancel        the wish to end it (by the engine)
+    suspend       the wish to hold it, while it is there (by the engine); see ``local_family``
     exit.json     how it ended
     output.log    what it printed
 """
@@ -21,23 +22,12 @@ import subprocess
 import sys
 import time
 
+from lowtide_providers.engines.local_family import Family, identity
+
 _WAKERS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1)
 _LOOK_S = 2.0
+_LOOK_SOON_S = 0.1
 _KEEP_TRYING_S = 600.0
-
-
-def identity(pid: int) -> dict[str, object] | None:
-    """What tells this process from any other that has, or will have, its number; None where it does not exist."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot_id = file.read().strip()
-    except OSError:
-        return None
-    if fields[0] in (b"Z", b"X"):
-        return None
-    return {"pid": pid, "start_ticks": int(fields[19]), "boot_id": boot_id}
 
 
 def write_whole(path: str, content: dict[str, object], *, exclusive: bool = False) -> bool:
@@ -119,6 +109,7 @@ def _run(folder: str, mask_before: set[signal.Signals | int]) -> tuple[int, str]
             launch = json.load(file)
         argv, working_dir = launch["argv"], launch["working_dir"]
         environment, grace_s = launch["environment"], float(launch["stop_grace_s"])
+        wrapped = bool(launch.get("wrapped"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return _refuse(125, f"what to run cannot be read from {folder}/launch.json: {error}")
     if not os.path.isdir(working_dir):
@@ -135,7 +126,7 @@ def _run(folder: str, mask_before: set[signal.Signals | int]) -> tuple[int, str]
     except OSError as error:
         status = 127 if isinstance(error, FileNotFoundError) else 126
         return _refuse(status, f"{argv[0]} cannot be started: {error.strerror}")
-    status, stopped = _see_through(child, f"{folder}/cancel", grace_s)
+    status, stopped = _see_through(child, folder, grace_s, Keeper(Family(supervisor, child.pid, wrapped), folder))
     said = ["told to stop"] if stopped else []
     if status < 0:
         said.append(f"ended by {_signal_name(-status)}")
@@ -147,7 +138,27 @@ def _refuse(status: int, why: str) -> tuple[int, str]:
     return status, why
 
 
-def _see_through(child: subprocess.Popen[bytes], cancel: str, grace_s: float) -> tuple[int, bool]:
+class Keeper:
+    """Keeps the command's processes held while the file ``suspend`` is there: those too that begin meanwhile."""
+
+    def __init__(self, family: Family, folder: str) -> None:
+        self._family = family
+        self._wish = f"{folder}/suspend"
+        self._wished = self._held = False
+
+    def look(self, *, woken: bool) -> float:
+        """Acts where something may have changed; returns when to look again, s."""
+        before, self._wished = self._wished, os.path.exists(self._wish)
+        if self._wished != before or (self._wished and (woken or not self._held)):
+            self._held = self._family.follow(self._wish)
+        return _LOOK_SOON_S if self._wished and not self._held else _LOOK_S
+
+    def let_go(self) -> None:
+        """What is held takes no signal but KILL."""
+        self._family.release()
+
+
+def _see_through(child: subprocess.Popen[bytes], folder: str, grace_s: float, keeper: Keeper) -> tuple[int, bool]:
     """Waits for the command; when it is to stop, TERM to its whole group, and KILL to what is left after the grace.
 
     The wish to stop is the file ``cancel``, or a TERM to the supervisor itself (a machine that shuts down sends one).
@@ -158,19 +169,23 @@ def _see_through(child: subprocess.Popen[bytes], cancel: str, grace_s: float) ->
     kill_at_s: float | None = None
     woken_by: int | None = None
     while True:
+        look_s = _LOOK_S
         status = child.poll()
         if kill_at_s is None:
             if status is not None and not _lives_on(child.pid, status):
                 return status, False
-            if woken_by == signal.SIGTERM or os.path.exists(cancel):
+            if woken_by == signal.SIGTERM or os.path.exists(f"{folder}/cancel"):
                 _signal_group(child.pid, signal.SIGTERM)
+                keeper.let_go()
                 kill_at_s = time.monotonic() + grace_s
+            else:
+                look_s = keeper.look(woken=woken_by is not None)
         elif status is not None and not _signal_group(child.pid, 0):
             return status, True
         elif time.monotonic() >= kill_at_s:
             _signal_group(child.pid, signal.SIGKILL)
             return child.wait(), True
-        left_s = _LOOK_S if kill_at_s is None else max(0.0, kill_at_s - time.monotonic())
+        left_s = look_s if kill_at_s is None else max(0.0, kill_at_s - time.monotonic())
         woken = signal.sigtimedwait(_WAKERS, left_s if status is None else min(left_s, 0.1))
         woken_by = None if woken is None else woken.si_signo
 

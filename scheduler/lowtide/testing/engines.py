@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from lowtide_core.launches import AttemptKey, Launch
 
-Operation = Literal["submit", "observe", "cancel"]
+Operation = Literal["submit", "observe", "cancel", "suspend", "resume"]
 
 
 @dataclass(slots=True)
 class FakeEngine:
-    """Keeps the contract of ``lowtide_core.ports.Engine`` in memory.
+    """Keeps the contracts of ``lowtide_core.ports.Engine`` and ``Suspendable`` in memory.
 
     Attributes:
         starts: One entry for each launch that really began: a key that stands here twice was run twice.
@@ -59,15 +59,31 @@ class FakeEngine:
         if after is not None:
             raise after
 
+    def suspend(self, key: AttemptKey) -> None:
+        after = self._fault("suspend")
+        report = self._reports.get(key)
+        if report is not None and report.state == "running" and not report.suspended:
+            self._reports[key] = replace(report, suspended=True, suspended_utc=self.at_utc)
+        if after is not None:
+            raise after
+
+    def resume(self, key: AttemptKey) -> None:
+        after = self._fault("resume")
+        report = self._reports.get(key)
+        if report is not None:
+            self._reports[key] = replace(report, suspended=False, suspended_utc=None)
+        if after is not None:
+            raise after
+
     def begin(self, key: AttemptKey) -> None:
         """The accepted launch starts to run."""
         self.starts.append((key, self._launches[key]))
         self._reports[key] = replace(self._reports[key], state="running", started_utc=self.at_utc)
 
     def end(self, key: AttemptKey, exit_status: int, *, why: str = "") -> None:
-        """The running launch ends."""
-        report = replace(self._reports[key], state="ended", ended_utc=self.at_utc, exit_status=exit_status, why=why)
-        self._reports[key] = report
+        """The running launch ends; one that is suspended can, by a signal that nobody can ignore."""
+        awake = replace(self._reports[key], suspended=False, suspended_utc=None)
+        self._reports[key] = replace(awake, state="ended", ended_utc=self.at_utc, exit_status=exit_status, why=why)
 
     def vanish(self, key: AttemptKey) -> None:
         """The launch was started, and how it ended is not known any more."""

@@ -34,8 +34,10 @@ class Model:
     state: str = "waiting"
     owner: str = ""
     cancel_wanted: bool = False
+    pause_wanted: bool = False
     plans: int = 1
     exit_statuses: list[int | None] = field(default_factory=list)
+    paused: list[tuple[float, datetime | None]] = field(default_factory=list)
     letters: str = "A"
 
 
@@ -73,9 +75,19 @@ class StoreMachine(RuleBasedStateMachine):
         owner=st.sampled_from(["serve", "tick"]),
         hours=st.integers(0, 5),
         exit_status=st.none() | st.integers(0, 255),
+        minutes=st.integers(0, 60),
+        held_before_s=st.none() | st.integers(0, 60),
     )
     def move(
-        self, record: JobRecord, look_again: bool, draw: st.DataObject, owner: str, hours: int, exit_status: int | None
+        self,
+        record: JobRecord,
+        look_again: bool,
+        draw: st.DataObject,
+        owner: str,
+        hours: int,
+        exit_status: int | None,
+        minutes: int,
+        held_before_s: int | None,
     ):
         record = self.jobs.get(record.job_id) if look_again else record
         legal = [move for move in MOVES if record.state in BY_NAME[move].sources]
@@ -83,6 +95,8 @@ class StoreMachine(RuleBasedStateMachine):
         job = self.model[record.job_id]
         transition = BY_NAME[move]
         start_utc = NOW + timedelta(hours=hours)
+        now_utc = NOW + timedelta(minutes=minutes)
+        held_utc = None if held_before_s is None else now_utc - timedelta(seconds=held_before_s)
         keeps = transition.target in IN_FLIGHT
         number = len(record.attempts) + 1
 
@@ -90,13 +104,14 @@ class StoreMachine(RuleBasedStateMachine):
             return self.jobs.move(
                 record,
                 move,
-                at_utc=NOW,
+                at_utc=now_utc,
                 who="test",
                 why=move,
                 owner=owner if keeps else "",
                 planned=plan_at(start_utc) if move == "replan" else None,
                 attempt=_attempt(record, number) if move == "claim" else None,
-                end=AttemptEnd(None, NOW, exit_status) if record.state in IN_FLIGHT and not keeps else None,
+                end=AttemptEnd(None, now_utc, exit_status) if record.state in IN_FLIGHT and not keeps else None,
+                held_utc=held_utc,
             )
 
         if record.state not in transition.sources:
@@ -106,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
         taken = (move == "replan" and job.plans >= record.plan_number + 1) or (
             move == "claim" and len(job.exit_statuses) >= number
         )
-        if taken or _believed(record) != (job.state, job.owner, job.cancel_wanted):
+        if taken or _believed(record) != (job.state, job.owner, job.cancel_wanted, job.pause_wanted):
             with pytest.raises(StaleOwner):
                 act()
             return multiple()
@@ -115,8 +130,14 @@ class StoreMachine(RuleBasedStateMachine):
         job.letters += transition.letter
         if move == "replan":
             job.plans, job.start_utc = job.plans + 1, start_utc
+        if move == "pause" and job.paused:
+            job.paused[-1] = (job.paused[-1][0], held_utc or now_utc)
+        elif record.state == "paused" and job.paused:
+            before_s, since_utc = job.paused[-1]
+            job.paused[-1] = (before_s + max(0.0, (now_utc - since_utc).total_seconds()), None)
         if move == "claim":
             job.exit_statuses.append(None)
+            job.paused.append((0.0, None))
         elif not keeps and record.state in IN_FLIGHT and exit_status is not None:
             job.exit_statuses[len(record.attempts) - 1] = exit_status
         return after
@@ -124,12 +145,23 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(record=consumes(seen))
     def want_cancel(self, record: JobRecord) -> None:
         job = self.model[record.job_id]
-        if _believed(record) != (job.state, job.owner, job.cancel_wanted):
+        if _believed(record) != (job.state, job.owner, job.cancel_wanted, job.pause_wanted):
             with pytest.raises(StaleOwner):
                 self.jobs.want_cancel(record, at_utc=NOW, who="test")
             return
         self.jobs.want_cancel(record, at_utc=NOW, who="test")
         job.cancel_wanted = True
+        job.letters += "-"
+
+    @rule(record=consumes(seen), wanted=st.booleans())
+    def want_pause(self, record: JobRecord, wanted: bool) -> None:
+        job = self.model[record.job_id]
+        if _believed(record) != (job.state, job.owner, job.cancel_wanted, job.pause_wanted):
+            with pytest.raises(StaleOwner):
+                self.jobs.want_pause(record, wanted=wanted, at_utc=NOW, who="test")
+            return
+        self.jobs.want_pause(record, wanted=wanted, at_utc=NOW, who="test")
+        job.pause_wanted = wanted
         job.letters += "-"
 
     @rule(record=seen)
@@ -155,8 +187,10 @@ class StoreMachine(RuleBasedStateMachine):
                 record.state,
                 record.owner,
                 record.cancel_wanted,
+                record.pause_wanted,
                 record.plan_number,
                 [attempt.exit_status for attempt in record.attempts],
+                [(attempt.paused_s, attempt.paused_utc) for attempt in record.attempts],
                 "".join(event.letter for event in self.jobs.events(record.job_id)),
             )
             for record in self.jobs.find()
@@ -184,8 +218,8 @@ def _empty_store() -> bytes:
         return (Path(folder) / "lowtide.db").read_bytes()
 
 
-def _believed(record: JobRecord) -> tuple[str, str, bool]:
-    return record.state, record.owner, record.cancel_wanted
+def _believed(record: JobRecord) -> tuple[str, str, bool, bool]:
+    return record.state, record.owner, record.cancel_wanted, record.pause_wanted
 
 
 def _attempt(record: JobRecord, number: int) -> Attempt:

@@ -39,7 +39,12 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at running a job."""
+    """One try at running a job.
+
+    Attributes:
+        paused_s: How long it was held in all pauses that are over.
+        paused_utc: Since when it is held; None where it is not.
+    """
 
     number: int
     key: AttemptKey
@@ -50,6 +55,20 @@ class Attempt:
     ended_utc: datetime | None
     exit_status: int | None
     why: str
+    paused_s: float = 0.0
+    paused_utc: datetime | None = None
+
+    def ran_s(self, now_utc: datetime) -> float:
+        """How long it has run up to now, without its pauses; s."""
+        if self.started_utc is None:
+            return 0.0
+        until_utc = self.ended_utc or now_utc
+        return max(0.0, (until_utc - self.started_utc).total_seconds() - self.held_s(until_utc))
+
+    def held_s(self, now_utc: datetime) -> float:
+        """How long it was held up to now; s."""
+        since_s = 0.0 if self.paused_utc is None else (now_utc - self.paused_utc).total_seconds()
+        return self.paused_s + max(0.0, since_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as it stands: what was asked, its newest plan, where it is and why."""
+    """A job as it stands: what was asked, its newest plan, where it is and why.
+
+    Attributes:
+        cancel_wanted, pause_wanted: What the user wishes, whoever is there to do it.
+    """
 
     job_id: JobId
     key: str
@@ -74,6 +97,7 @@ class JobRecord:
     why: str
     owner: str
     cancel_wanted: bool
+    pause_wanted: bool
     spec: JobSpec
     submitted_utc: datetime
     changed_utc: datetime
@@ -224,6 +248,7 @@ class JobStore:
         planned: NewPlan | None = None,
         attempt: Attempt | None = None,
         end: AttemptEnd | None = None,
+        held_utc: datetime | None = None,
     ) -> JobRecord:
         """One transition, with its event and what belongs to it, in one transaction.
 
@@ -231,6 +256,7 @@ class JobStore:
             record: The job as the caller believes it to be: its state and owner are compared.
             owner: Who holds it afterwards; empty is nobody.
             planned, attempt, end: A new plan, a new attempt, or what became of the newest one.
+            held_utc: Since when the engine holds a job that pauses; None is now.
         Raises:
             IllegalTransition: Not from this state.
             StaleOwner: The job is no longer as the caller believed.
@@ -251,8 +277,12 @@ class JobStore:
                     _add_plan(connection, record.job_id, record.plan_number + 1, planned, at_utc, why)
                 if attempt is not None:
                     connection.execute(insert(attempts).values(_new_attempt(record.job_id, attempt)))
-                if end is not None and record.attempt is not None:
-                    _end_attempt(connection, record.job_id, record.attempt.number, end, why)
+                if end is not None:
+                    _end_attempt(connection, record, end, why)
+                if move.target == "paused":
+                    _set_attempt(connection, record, {"paused_utc_s": to_epoch_s(held_utc or at_utc)})
+                elif record.state == "paused":
+                    _end_pause(connection, record, at_utc if end is None else end.ended_utc or at_utc)
                 _add_event(connection, record.job_id, at_utc, transition, record.state, who, why)
                 return _one(connection, record.job_id)
         except IntegrityError as error:  # that plan or attempt has its number already: it went round and came back
@@ -271,17 +301,22 @@ class JobStore:
 
     def set_ref(self, record: JobRecord, ref: EngineRef) -> None:
         """The engine's own name of the newest attempt."""
-        if record.attempt is None:
-            return
-        where = and_(attempts.c.job_id == record.job_id, attempts.c.number == record.attempt.number)
         with self._database.begin() as connection:
-            connection.execute(update(attempts).where(where).values(ref=ref))
+            _set_attempt(connection, record, {"ref": ref})
 
     def want_cancel(self, record: JobRecord, *, at_utc: datetime, who: str) -> JobRecord:
         """Keeps the wish to end a job that an engine has: it outlives whoever wished it."""
         with self._database.begin() as connection:
             _compare_and_set(connection, record, {"cancel_wanted": True})
             _add_event(connection, record.job_id, at_utc, "", record.state, who, "cancel wanted")
+            return _one(connection, record.job_id)
+
+    def want_pause(self, record: JobRecord, *, wanted: bool, at_utc: datetime, who: str) -> JobRecord:
+        """Keeps the wish to have a job held, or no longer: it outlives whoever wished it."""
+        with self._database.begin() as connection:
+            _compare_and_set(connection, record, {"pause_wanted": wanted})
+            said = "pause wanted" if wanted else "pause no longer wanted"
+            _add_event(connection, record.job_id, at_utc, "", record.state, who, said)
             return _one(connection, record.job_id)
 
 
@@ -314,6 +349,7 @@ def _records(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) ->
             why=row.why,
             owner=row.owner,
             cancel_wanted=row.cancel_wanted,
+            pause_wanted=row.pause_wanted,
             spec=spec_from_text(row.spec),
             submitted_utc=from_epoch_s(row.submitted_utc_s),
             changed_utc=from_epoch_s(row.changed_utc_s),
@@ -338,6 +374,8 @@ def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
         ended_utc=_instant(row.ended_utc_s),
         exit_status=row.exit_status,
         why=row.why,
+        paused_s=row.paused_s,
+        paused_utc=_instant(row.paused_utc_s),
     )
 
 
@@ -347,6 +385,7 @@ def _compare_and_set(connection: Connection, record: JobRecord, changes: Mapping
         jobs.c.state == record.state,
         jobs.c.owner == record.owner,
         jobs.c.cancel_wanted == record.cancel_wanted,  # whoever does not know of the wish would call its end a failure
+        jobs.c.pause_wanted == record.pause_wanted,
     )
     if connection.execute(update(jobs).where(believed).values(**changes)).rowcount != 1:
         raise _stale(record)
@@ -369,6 +408,7 @@ def _new_job(job_id: JobId, key: str, spec: JobSpec, planned: NewPlan, at_utc: d
         "why": why,
         "owner": "",
         "cancel_wanted": False,
+        "pause_wanted": False,
         "spec": spec_to_text(spec),
         "submitted_utc_s": to_epoch_s(at_utc),
         "start_utc_s": to_epoch_s(planned.plan.start_utc),
@@ -388,7 +428,14 @@ def _new_attempt(job_id: JobId, attempt: Attempt) -> dict[str, object]:
     }
 
 
-def _end_attempt(connection: Connection, job_id: JobId, number: int, end: AttemptEnd, why: str) -> None:
+def _set_attempt(connection: Connection, record: JobRecord, values: Mapping[str, object]) -> None:
+    """Writes down what is known of the newest attempt."""
+    if record.attempt is not None:
+        where = and_(attempts.c.job_id == record.job_id, attempts.c.number == record.attempt.number)
+        connection.execute(update(attempts).where(where).values(**values))
+
+
+def _end_attempt(connection: Connection, record: JobRecord, end: AttemptEnd, why: str) -> None:
     values: dict[str, object] = {"why": why}
     if end.started_utc is not None:
         values["started_utc_s"] = to_epoch_s(end.started_utc)
@@ -396,9 +443,12 @@ def _end_attempt(connection: Connection, job_id: JobId, number: int, end: Attemp
         values["ended_utc_s"] = to_epoch_s(end.ended_utc)
     if end.exit_status is not None:
         values["exit_status"] = end.exit_status
-    connection.execute(
-        update(attempts).where(attempts.c.job_id == job_id, attempts.c.number == number).values(**values)
-    )
+    _set_attempt(connection, record, values)
+
+
+def _end_pause(connection: Connection, record: JobRecord, over_utc: datetime) -> None:
+    if record.attempt is not None:
+        _set_attempt(connection, record, {"paused_s": record.attempt.held_s(over_utc), "paused_utc_s": None})
 
 
 def _add_plan(connection: Connection, job_id: JobId, number: int, planned: NewPlan, at_utc: datetime, why: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a test holds the migrations, replayed, to these tables."""
 
 metadata = MetaData(
@@ -29,6 +29,7 @@ jobs = Table(
     Column("submitted_utc_s", Float, nullable=False),
     Column("start_utc_s", Float, nullable=False),
     Column("changed_utc_s", Float, nullable=False),
+    Column("pause_wanted", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_jobs_state_start_utc_s", jobs.c.state, jobs.c.start_utc_s)
 Index("ix_jobs_submitted_utc_s", jobs.c.submitted_utc_s)
@@ -57,6 +58,8 @@ attempts = Table(
     Column("ended_utc_s", Float),
     Column("exit_status", Integer),
     Column("why", Text, nullable=False),
+    Column("paused_s", Float, nullable=False, server_default="0"),
+    Column("paused_utc_s", Float),
 )
 
 events = Table(

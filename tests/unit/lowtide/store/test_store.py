@@ -17,9 +17,9 @@ from sqlalchemy.schema import CreateTable
 
 from lowtide.jobs.spec import JobSpec
 from lowtide.planning.types import ForecastUsed, Misfit, Plan, Segment
-from lowtide.store import Store, open_store
+from lowtide.store import Store, open_store, tables
 from lowtide.store.codec import plan_from_text, plan_to_text, spec_from_text, spec_to_text
-from lowtide.store.jobs import Attempt, AttemptEnd, NewPlan
+from lowtide.store.jobs import Attempt, AttemptEnd, JobRecord, NewPlan
 from lowtide.store.tables import metadata
 from lowtide_core.errors import IllegalTransition, InputError, StaleOwner
 from lowtide_core.launches import AttemptKey, EngineRef
@@ -177,6 +177,37 @@ def test_the_wish_to_cancel_is_kept(store: Store) -> None:
     assert store.jobs.get(record.job_id).cancel_wanted
 
 
+def running(store: Store) -> JobRecord:
+    record = add(store)
+    end = AttemptEnd(NOW, None, None)
+    claimed = store.jobs.move(record, "claim", at_utc=NOW, who="w", why="due", attempt=attempt(1, record.job_id))
+    return store.jobs.move(claimed, "start", at_utc=NOW, who="w", why="it runs", end=end)
+
+
+def test_the_wish_to_pause_is_kept_and_whoever_does_not_know_of_it_is_stale(store: Store) -> None:
+    record = running(store)
+    wished = store.jobs.want_pause(record, wanted=True, at_utc=NOW, who="user")
+    assert store.jobs.get(record.job_id).pause_wanted
+    with pytest.raises(StaleOwner):
+        store.jobs.note(record, at_utc=NOW, who="w", why="?")
+    assert not store.jobs.want_pause(wished, wanted=False, at_utc=NOW, who="user").pause_wanted
+
+
+def test_what_was_paused_is_no_run_time(store: Store) -> None:
+    def at(minutes: int) -> datetime:
+        return NOW + timedelta(minutes=minutes)
+
+    record = running(store)
+    paused = store.jobs.move(record, "pause", at_utc=at(12), held_utc=at(10), who="w", why="")
+    assert (paused.state, paused.attempt.ran_s(at(60)), paused.attempt.held_s(at(60))) == ("paused", 600, 3000)
+    resumed = store.jobs.move(paused, "resume", at_utc=at(30), who="w", why="")
+    assert resumed.attempt.ran_s(at(40)) == 20 * 60
+    again = store.jobs.move(resumed, "pause", at_utc=at(45), who="w", why="")
+    end = AttemptEnd(None, at(50), 137)
+    ended = store.jobs.move(again, "fail", at_utc=at(55), who="w", why="killed", end=end).attempt
+    assert (ended.ran_s(at(99)), ended.paused_s, ended.paused_utc) == (25 * 60, 25 * 60, None)
+
+
 def series(**changes: object) -> SignalSeries:
     values = np.array([0.1 + 0.2, float("nan"), 300.0])
     plain = SignalSeries(DE, NOW, 3600.0, values, LIFECYCLE_CONSUMPTION, "forecast", "invented", NOW, NOW)
@@ -308,6 +339,32 @@ def test_the_migrations_make_the_tables(store: Store, tmp_path: Path) -> None:
     assert schema(tmp_path / "lowtide.db") == schema(tmp_path / "metadata.db")
     fresh.dispose()
     assert all(str(CreateTable(table)) for table in metadata.sorted_tables)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(tables.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO jobs VALUES ('abcdef', 'k', 'starting', '', '', 0, :spec, 1.0, 1.0, 1.0)",
+            {"spec": spec_to_text(SPEC)},
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO plans VALUES ('abcdef', 1, 1.0, :plan, '{}', '')", {"plan": plan_to_text(plan_at(1).plan)}
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO attempts VALUES ('abcdef', 1, 'abcdef.1', 'local', NULL, 1.0, NULL, NULL, NULL, '')"
+        )
+    engine.dispose()
+    with open_store(tmp_path / "old.db") as store:
+        record = store.jobs.get("abcdef")
+        assert (record.pause_wanted, record.attempt.paused_s, record.attempt.paused_utc) == (False, 0.0, None)
 
 
 def test_an_up_to_date_store_opens_without_alembic(store: Store, tmp_path: Path) -> None:

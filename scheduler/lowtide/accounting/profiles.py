@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lowtide.planning.loads import Load, best_load
+from lowtide.planning.steps import StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import parse_iso_utc
@@ -171,38 +173,19 @@ def least_emissions_g(
     """The least that the same profile emits from any start between the two; None where the series does not cover it.
 
     Notes:
-        Emissions as a function of the start are piecewise linear. With power ``p`` changing by ``q_i`` at ``b_i`` after
-        the start, their slope is ``-sum(q_i I(s + b_i))``, which changes only where an edge of the series meets a
-        ``b_i``. All kinks are put in order and the slope is summed up once: exact, O(k log k).
+        The profile moves as it is, its pauses with it, as a load of power 0 there; ``planning.loads`` is exact.
     """
-    bounds_s, jumps = _power_jumps(profile)
-    latest_s = max(earliest_s, latest_s)
-    edges_s, integral = _integral(series, origin_s=earliest_s)
-    if edges_s[0] > 1e-6 or edges_s[-1] < latest_s - earliest_s + bounds_s[-1] - 1e-6:
+    load = _load_of(profile)
+    steps = StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
+    end_by_s = max(earliest_s, latest_s) + load.duration_s
+    if known_until_s(steps, earliest_s) < end_by_s - 1e-6:
         return None
-    inside = (edges_s[1:] > 0) & (edges_s[:-1] < latest_s - earliest_s + bounds_s[-1])
-    if np.isnan(series.intensity_g_per_kwh[inside]).any():
-        return None
-    intensity = np.nan_to_num(series.intensity_g_per_kwh)
-    kinks_s = (edges_s[1:-1, None] - bounds_s[None, :]).ravel()
-    changes = (-np.diff(intensity)[:, None] * jumps[None, :]).ravel()
-    within = (kinks_s > 0) & (kinks_s < latest_s - earliest_s)
-    order = np.argsort(kinks_s[within], kind="stable")
-    stops_s = np.concatenate(([0.0], kinks_s[within][order], [latest_s - earliest_s]))
-    first_step = np.searchsorted(edges_s, bounds_s, side="right") - 1
-    first_slope = -float(jumps @ intensity[np.clip(first_step, 0, intensity.size - 1)])
-    slopes = first_slope + np.concatenate(([0.0], np.cumsum(changes[within][order])))
-    first_value = -float(jumps @ np.interp(bounds_s, edges_s, integral))
-    values = first_value + np.concatenate(([0.0], np.cumsum(slopes * np.diff(stops_s))))
-    return float(values.min()) * pue
+    return best_load(steps, earliest_s, end_by_s, load).cost * pue
 
 
-def _power_jumps(profile: Profile) -> tuple[FloatArray, FloatArray]:
-    """Times after the start at which the power changes, s, and by how much, kWh/s; pauses are power zero."""
-    times_s = np.concatenate((profile.start_s, profile.end_s)) - profile.start_s[0]
-    power = profile.energy_kwh / (profile.end_s - profile.start_s)
-    changes = np.concatenate((power, -power))
-    bounds_s, where = np.unique(times_s, return_inverse=True)
-    jumps = np.zeros(bounds_s.size)
-    np.add.at(jumps, where, changes)
-    return bounds_s, jumps
+def _load_of(profile: Profile) -> Load:
+    """The profile as a load whose weights are its power, kWh/s."""
+    times_s = np.unique(np.concatenate((profile.start_s, profile.end_s)))
+    power = np.zeros(times_s.size - 1)
+    power[np.searchsorted(times_s, profile.start_s)] = profile.energy_kwh / (profile.end_s - profile.start_s)
+    return Load(times_s - times_s[0], power)

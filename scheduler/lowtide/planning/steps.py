@@ -188,4 +188,6 @@ def tie_rounded(sums: FloatArray) -> FloatArray:
         1971 (the splitting by 2^s + 1).
     """
     wide = sums * 4097.0
-    return wide - (wide - sums)
+    rounded = sums - wide
+    rounded += wide
+    return rounded

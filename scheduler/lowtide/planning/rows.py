@@ -1,0 +1,150 @@
+"""The best start of each of many jobs, all candidates of a job in one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowtide.planning.job_times import sums_from
+from lowtide.planning.steps import tie_rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from lowtide.planning.job_times import JobTimes
+    from lowtide.planning.steps import IntArray, PreparedSeries
+    from lowtide_core.series import FloatArray
+
+_CELLS_AT_ONCE = 16384
+
+
+class StartRows:
+    """A series continued such that the row of any job's candidate starts can be cut from it.
+
+    Args:
+        widest: Steps in the longest window of a job.
+    """
+
+    __slots__ = ("_counts", "_series", "_sums")
+
+    def __init__(self, series: PreparedSeries, widest: int) -> None:
+        self._series = series
+        self._sums = np.pad(series.sums, (0, widest))
+        self._counts = np.pad(series.counts.astype(np.float64), (0, widest))
+
+    def best_starts_s(self, times: JobTimes) -> FloatArray:
+        """The best start of each job, the earliest of equals; all counted from the series' start; (m,), s."""
+        whole = np.ones(times.duration_s.size, dtype=np.bool_)
+        for values_s in times:
+            at = values_s / self._series.step_s
+            whole &= at == np.floor(at)
+        best_s = np.empty(whole.size)
+        best_s[whole] = self._whole(times.some(whole))
+        best_s[~whole] = self._part(times.some(~whole))
+        return best_s
+
+    def _whole(self, times: JobTimes) -> FloatArray:
+        """Where all times lie on steps, sums are whole counts and nothing is rounded."""
+        first, last, length = ((values_s / self._series.step_s).astype(np.int64) for values_s in times)
+        count = last - length - first + 1
+        best = np.empty_like(first)
+        for some, width in _like_rows(count):
+            edges = _cut(self._sums, width)
+            costs = edges[first[some] + length[some]]
+            costs -= edges[first[some]]
+            _leave_out(costs, count[some], np.iinfo(np.int64).max)
+            best[some] = first[some] + costs.argmin(axis=1)
+        return best.astype(np.float64) * self._series.step_s
+
+    def _part(self, times: JobTimes) -> FloatArray:
+        """Starts on edges, ends on edges, and the two ends of the range: one of them attains the minimum."""
+        step_s, (begin_s, end_s, duration_s) = self._series.step_s, times
+        latest_s = np.maximum(begin_s, end_s - duration_s)
+        length = (duration_s / step_s).astype(np.int64)
+        rest_s = np.maximum(0.0, duration_s - length * step_s)
+        first, last = _edges_between(begin_s, latest_s, step_s)
+        by_start, start_edge = self._cheapest_edges(first, last, length, rest_s, length)
+        first, last = _edges_between(begin_s + duration_s, latest_s + duration_s, step_s)
+        last = np.where(rest_s > 0, last, first - 1)  # of whole steps, these are the starts on edges
+        before = np.full_like(length, -1)
+        by_end, end_edge = self._cheapest_edges(first - length, last - length, length, rest_s, before)
+        at_ends = (tie_rounded(sums_from(self._series, start_s, duration_s)) for start_s in (begin_s, latest_s))
+        costs = np.stack((*at_ends, by_start, by_end))
+        end_start_s = np.maximum(begin_s, end_edge * step_s - rest_s)
+        starts_s = np.stack((begin_s, latest_s, start_edge * step_s, end_start_s))
+        starts_s[costs > costs.min(axis=0)] = np.inf
+        best_s: FloatArray = starts_s.min(axis=0)
+        return best_s
+
+    def _cheapest_edges(
+        self, first: IntArray, last: IntArray, length: IntArray, rest_s: FloatArray, rest_at: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Of each job, the least sum and its edge from ``first`` to ``last``; infinite where there is none; (m,).
+
+        The sum is over ``length`` steps from the edge, and over the rest in the step ``rest_at`` from it.
+        """
+        count = last - first + 1
+        least, best = np.full(first.size, np.inf), np.zeros_like(first)
+        for some, width in _like_rows(count):
+            begin = first[some]
+            edges, steps = _cut(self._sums, width), _cut(self._counts, width)
+            costs = (edges[begin + length[some]] - edges[begin]).astype(np.float64)
+            costs *= self._series.step_s
+            rest = steps[begin + rest_at[some]]
+            rest *= rest_s[some, None]
+            costs += rest
+            costs = tie_rounded(costs)
+            _leave_out(costs, count[some], np.inf)
+            at = costs.argmin(axis=1)
+            best[some] = begin + at
+            least[some] = costs[np.arange(some.size), at]
+        return least, best
+
+
+def argmin_of_next(sums: IntArray, width: int) -> IntArray:
+    """Where the least of the ``width`` values from each position on stands, the first of equals; (n - width + 1,).
+
+    Notes:
+        Minima of 2, 4, 8, ... values, each from two of the former; the last two overlap where the width is no power of
+        two. Time per position grows with the logarithm of the width.
+    Source:
+        M. A. Bender, M. Farach-Colton, The LCA problem revisited, LATIN 2000.
+    """
+    least, at, done = sums, np.arange(sums.size), 1
+    while done < width:
+        ahead = min(done, width - done)
+        now, later = least[: least.size - ahead], least[ahead:]
+        at = np.where(later < now, at[ahead:], at[: at.size - ahead])
+        least = np.minimum(now, later)
+        done += ahead
+    return at
+
+
+def _edges_between(low_s: FloatArray, high_s: FloatArray, step_s: float) -> tuple[IntArray, IntArray]:
+    return np.ceil(low_s / step_s).astype(np.int64), np.floor(high_s / step_s).astype(np.int64)
+
+
+def _cut(values: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
+    """Row ``i`` is ``values[i : i + width]``; a view, made faster than ``sliding_window_view`` makes it."""
+    return np.ndarray((values.size - width + 1, width), values.dtype, values, strides=values.strides * 2)
+
+
+def _like_rows(count: IntArray) -> Iterator[tuple[IntArray, int]]:
+    """Jobs with about as many candidates together, and the most that one of them has; those without are left out."""
+    order = np.argsort(np.minimum(count, 32767).astype(np.int16), kind="stable")  # 16 bits are sorted in linear time
+    end = order.size
+    none = int(np.count_nonzero(count <= 0))
+    while end > none:
+        begin = max(none, end - max(1, _CELLS_AT_ONCE // int(count[order[end - 1]])))
+        some = order[begin:end]
+        yield some, int(count[some].max())
+        end = begin
+
+
+def _leave_out(costs: npt.NDArray[Any], count: IntArray, never: float) -> None:
+    """Put ``never`` behind the first ``count`` of each row, in place."""
+    fewest = int(count.min())
+    costs[:, fewest:][np.arange(fewest, costs.shape[1]) >= count[:, None]] = never

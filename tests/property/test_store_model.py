@@ -208,6 +208,8 @@ class StoreMachine(RuleBasedStateMachine):
             now_utc = NOW + timedelta(hours=hours)
             due = [record.plan.start_utc for record in self.jobs.due(now_utc)]
             assert due == sorted(start for start in waiting.values() if start <= now_utc)
+            later = [start for start in waiting.values() if start > now_utc]
+            assert self.jobs.next_start_utc(now_utc) == min(later, default=None)
 
 
 @cache

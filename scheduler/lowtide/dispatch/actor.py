@@ -53,4 +53,5 @@ def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
         argv=(*sampler, "--journal", str(spool), "--plan", record.job_id, "--", *record.spec.argv),
         working_dir=record.spec.working_dir,
         environment={**record.spec.environment, "LOWTIDE_JOB_ID": record.job_id},
+        wrapped=True,
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lowtide.dispatch.pausing import hold_or_release
 from lowtide.dispatch.start import ask_engine
 from lowtide.jobs.states import IN_FLIGHT
 from lowtide.store.jobs import AttemptEnd
@@ -29,19 +30,22 @@ _BY_SIGNAL = 128
 _SILENT = "its engine does not answer: "
 
 
-def reconcile(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tuple[JobRecord, ...]:
+def reconcile(
+    actor: Actor, now_utc: datetime, only: Sequence[str] = (), flying: Sequence[JobRecord] | None = None
+) -> tuple[JobRecord, ...]:
     """Brings every job in flight (of ``only``, where it names some) to where its engine says it is.
 
-    One question per engine. Returns the jobs that moved. An engine that does not answer leaves its jobs as they are,
+    One question per engine, and then what is to be held or let go. ``flying`` are the jobs in flight, where the caller
+    has just asked for them. Returns the jobs that moved. An engine that does not answer leaves its jobs as they are,
     and they say so.
     """
     asked: dict[str, list[tuple[JobRecord, Attempt]]] = {}
-    for record in actor.jobs.in_flight():
+    for record in actor.jobs.in_flight() if flying is None else flying:
         if record.attempt is not None and (not only or record.job_id in only):
             asked.setdefault(record.attempt.engine, []).append((record, record.attempt))
     moved = []
-    for name, flying in asked.items():
-        for record, attempt, report in _observed(actor, name, flying, now_utc):
+    for name, pairs in asked.items():
+        for record, attempt, report in _observed(actor, name, pairs, now_utc):
             try:
                 after = _follow(actor, record, attempt, report, now_utc)
             except StaleOwner:  # somebody else has written it down meanwhile, or the user wants it cancelled
@@ -70,7 +74,7 @@ def _observed(
 
 def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineReport, now_utc: datetime) -> JobRecord:
     """Writes down what the engine says of the job's newest attempt."""
-    acknowledged = record.state == "running" or attempt.ref is not None
+    acknowledged = record.state != "starting" or attempt.ref is not None
     if report.state in ("ended", "vanished") or (report.state == "absent" and acknowledged):
         if report.exit_status is None or report.exit_status > _BY_SIGNAL:
             # A signal may have killed the sampler and not the command: only its journal knows how that ended.
@@ -84,12 +88,21 @@ def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineRep
         return ask_engine(actor, record, now_utc)  # the claimer, or the engine's starter, died in between
     if record.state == "starting":
         end = AttemptEnd(report.started_utc, None, None)
-        return actor.jobs.move(
+        record = actor.jobs.move(
             record, "start", at_utc=now_utc, who=actor.who, why="it runs", owner=record.owner, end=end
         )
-    if record.why.startswith(_SILENT):
-        return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why="its engine answers again: it runs")
-    return record
+    return record if record.cancel_wanted else _let_run(actor, record, attempt, report, now_utc)
+
+
+def _let_run(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineReport, now_utc: datetime) -> JobRecord:
+    """It runs: unless it is to be held now."""
+    try:
+        after = hold_or_release(actor, record, attempt, report, now_utc)
+    except ProviderError as error:
+        return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=_SILENT + error.message)
+    if after.why.startswith(_SILENT):
+        return actor.jobs.note(after, at_utc=now_utc, who=actor.who, why="its engine answers again: it runs")
+    return after
 
 
 def _keep_from_starting(actor: Actor, record: JobRecord, attempt: Attempt, now_utc: datetime) -> JobRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowtide.dispatch.actor import Actor, attempt_key, launch_for
+from lowtide.dispatch.pausing import hold_at
 from lowtide.store.jobs import Attempt, AttemptEnd
 from lowtide_core.errors import InputError, ProviderError, StaleOwner
 from lowtide_core.spans import iso_utc
@@ -19,10 +20,15 @@ _ON_TIME_S = 120.0
 
 
 def start_due(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tuple[JobRecord, ...]:
-    """Claims and starts every due job (of ``only``, where it names some); returns those that it moved."""
+    """Claims and starts every due job (of ``only``, where it names some); returns those that it moved.
+
+    A job whose run has passed before anybody was there waits for the next, where it can.
+    """
     moved = []
     for record in actor.jobs.due(now_utc):
         if only and record.job_id not in only:
+            continue
+        if now_utc < record.spec.deadline_utc and hold_at(record, now_utc) is not None:
             continue
         try:
             moved.append(_start(actor, record, now_utc))

@@ -30,20 +30,23 @@ def serve(
     stop: threading.Event,
     tell: Callable[[TickReport], None],
 ) -> None:
-    """Ticks every ``interval_s``, and exactly when the next waiting job is due, until ``stop`` is set."""
+    """Ticks every ``interval_s``, and exactly when a job is to start, to pause or to go on, until ``stop`` is set."""
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
 
     def tick() -> None:
         now_utc = datetime.now(UTC)
         try:
             beat(store, "serve", now_utc, timedelta(seconds=3 * interval_s))
-            tell(run_tick(context, now_utc))
-            due_utc = store.jobs.next_start_utc()
+            report = run_tick(context, now_utc)
+            tell(report)
+            turns = (store.jobs.next_start_utc(now_utc), report.turn_utc)
         except LowtideError as error:  # the store itself cannot be used: it may be at the next round
             tell(TickReport(did=(), failed=(f"store: {error}",)))
             return
-        if due_utc is not None and now_utc < due_utc < now_utc + timedelta(seconds=interval_s):
-            scheduler.modify_job("tick", next_run_time=max(due_utc, datetime.now(UTC) + _BREATH))
+        soon_utc = now_utc + timedelta(seconds=interval_s)
+        due = [turn_utc for turn_utc in turns if turn_utc is not None and now_utc < turn_utc < soon_utc]
+        if due:
+            scheduler.modify_job("tick", next_run_time=max(min(due), datetime.now(UTC) + _BREATH))
 
     scheduler.add_job(
         tick, "interval", seconds=interval_s, id="tick", next_run_time=datetime.now(UTC), misfire_grace_time=None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lowtide.dispatch.pausing import next_turn_utc
 from lowtide.dispatch.reconcile import reconcile
 from lowtide.dispatch.replan import replan_stale
 from lowtide.dispatch.start import start_due
@@ -39,10 +40,11 @@ class TickContext:
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What one round did, and which of its steps failed and why."""
+    """What one round did, which of its steps failed and why, and when the next job in flight is to pause or go on."""
 
     did: tuple[str, ...]
     failed: tuple[str, ...]
+    turn_utc: datetime | None = None
 
 
 def run_tick(context: TickContext, now_utc: datetime, only: Sequence[str] = ()) -> TickReport:
@@ -51,11 +53,19 @@ def run_tick(context: TickContext, now_utc: datetime, only: Sequence[str] = ()) 
     def told(records: tuple[JobRecord, ...]) -> tuple[str, ...]:
         return tuple(f"job {record.job_id} {record.state}: {record.why}" for record in records)
 
+    turn_utc: datetime | None = None
+
+    def poll() -> tuple[str, ...]:
+        nonlocal turn_utc
+        flying = context.actor.jobs.in_flight()
+        turn_utc = next_turn_utc(flying, now_utc)
+        return told(reconcile(context.actor, now_utc, only, flying))
+
     steps: tuple[tuple[str, Callable[[], tuple[str, ...]]], ...] = (
         ("fetch", lambda: context.fetch(now_utc, only)),
         ("re-plan", lambda: told(replan_stale(context.actor, context.make_plan, now_utc, only))),
         ("dispatch", lambda: told(start_due(context.actor, now_utc, only))),
-        ("poll", lambda: told(reconcile(context.actor, now_utc, only))),
+        ("poll", poll),
         ("collect", lambda: context.collect(now_utc, only)),
         ("settle", lambda: context.settle(now_utc, only)),
     )
@@ -66,4 +76,4 @@ def run_tick(context: TickContext, now_utc: datetime, only: Sequence[str] = ()) 
             did.extend(step())
         except LowtideError as error:
             failed.append(f"{name}: {error}")
-    return TickReport(tuple(did), tuple(failed))
+    return TickReport(tuple(did), tuple(failed), turn_utc)

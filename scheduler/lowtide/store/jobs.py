@@ -214,10 +214,13 @@ class JobStore:
         with self._database.begin() as connection:
             return _records(connection, connection.execute(query).all())
 
-    def next_start_utc(self) -> datetime | None:
-        """When the next waiting job starts; None where none waits."""
+    def next_start_utc(self, after_utc: datetime | None = None) -> datetime | None:
+        """When the next waiting job starts, of all or of those that start after that; None where none waits."""
+        query = select(func.min(jobs.c.start_utc_s)).where(jobs.c.state == "waiting")
+        if after_utc is not None:
+            query = query.where(jobs.c.start_utc_s > to_epoch_s(after_utc))
         with self._database.begin() as connection:
-            least = connection.execute(select(func.min(jobs.c.start_utc_s)).where(jobs.c.state == "waiting")).scalar()
+            least = connection.execute(query).scalar()
         return None if least is None else from_epoch_s(least)
 
     def events(self, job_id: JobId) -> tuple[Event, ...]:

@@ -97,6 +97,10 @@ class FakeEngine:
         """The next call of that operation raises: before it has done anything, or after it has done everything."""
         self._faults[operation] = (error, after)
 
+    def forget_faults(self) -> None:
+        """Nothing breaks any more."""
+        self._faults.clear()
+
     def _fault(self, operation: Operation) -> BaseException | None:
         """Raises the error that is due now; gives back the one that is due at the end."""
         error, after = self._faults.pop(operation, (None, False))

@@ -22,7 +22,7 @@ IntArray = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 _TIE = 1e-13
 """A gain below this share of the largest running sum of the series is its rounding: nobody waits for it."""
 
-_TOUCH_S = 1e-6
+TOUCH_S = 1e-6
 """Two starts nearer than this are one start."""
 
 _GAP = 1e-6
@@ -82,7 +82,7 @@ class WaitingJobs(NamedTuple):
     weight: FloatArray
 
 
-class _Integral(NamedTuple):
+class Integral(NamedTuple):
     """Running sum of a step-wise series. ``values`` are less ``level``, so that the sums stay small and keep digits."""
 
     step_s: float
@@ -164,7 +164,7 @@ def plan_waits(
     """
     _require_one_limit(mean_wait_limit_s, wait_price, start_grid_s)
     jobs = require_jobs(series, arrival_s, length_s, max_wait_s, weight, believed_length_s)
-    integral = _integral(series)
+    integral = integral_of(series)
     steps = _hull_steps(integral, jobs, start_grid_s)
     gain = steps.rate * (steps.to_s - steps.from_s)
     least = _believed_at_once(integral, jobs)
@@ -206,7 +206,7 @@ def wait_frontier(
     """
     _require_one_limit(None, None, start_grid_s)
     jobs = require_jobs(series, arrival_s, length_s, max_wait_s, weight, believed_length_s)
-    integral = _integral(series)
+    integral = integral_of(series)
     steps = _hull_steps(integral, jobs, start_grid_s)
     order = np.argsort(-steps.rate, kind="stable")
     width_s = (steps.to_s - steps.from_s)[order]
@@ -229,7 +229,7 @@ def _running(first: float, changes: FloatArray) -> FloatArray:
 
 
 def _within(
-    integral: _Integral, jobs: WaitingJobs, steps: _Steps, mean_wait_limit_s: float, start_grid_s: float | None
+    integral: Integral, jobs: WaitingJobs, steps: _Steps, mean_wait_limit_s: float, start_grid_s: float | None
 ) -> tuple[FloatArray, float, float]:
     """Waits under the limit, the price at the margin, and the most that any plan under the limit can save."""
     order = np.argsort(-steps.rate, kind="stable")
@@ -249,7 +249,7 @@ def _within(
 
 
 def _further_waits_s(
-    integral: _Integral,
+    integral: Integral,
     jobs: WaitingJobs,
     waits_s: FloatArray,
     rest_s: float,
@@ -258,7 +258,7 @@ def _further_waits_s(
 ) -> FloatArray:
     """What is left of the limit goes to the job that saves most by it, until it is enough or nobody saves; (n,), s."""
     further_s = np.zeros_like(waits_s)
-    while wanted > 0.0 and rest_s > _TOUCH_S:
+    while wanted > 0.0 and rest_s > TOUCH_S:
         waited_s = waits_s + further_s
         later = jobs._replace(
             arrival_s=jobs.arrival_s + waited_s,
@@ -276,7 +276,7 @@ def _further_waits_s(
     return further_s
 
 
-def _hull_steps(integral: _Integral, jobs: WaitingJobs, start_grid_s: float | None) -> _Steps:
+def _hull_steps(integral: Integral, jobs: WaitingJobs, start_grid_s: float | None) -> _Steps:
     """The falling part of every job's lower convex hull, by corners of all jobs at a time."""
     tie = integral.tie()
     parts = [
@@ -295,7 +295,7 @@ def _hull_steps(integral: _Integral, jobs: WaitingJobs, start_grid_s: float | No
     )
 
 
-def _costs(integral: _Integral, jobs: WaitingJobs, rows: IntArray, waits_s: FloatArray) -> FloatArray:
+def _costs(integral: Integral, jobs: WaitingJobs, rows: IntArray, waits_s: FloatArray) -> FloatArray:
     return integral.over(jobs.arrival_s[rows, None] + waits_s, jobs.believed_s[rows, None])
 
 
@@ -311,7 +311,7 @@ def _corners(waits_s: FloatArray, costs: FloatArray, tie: float) -> Iterator[_St
         further_s = waits_s - at_s[:, None]
         gain = cost[:, None] - costs
         with np.errstate(divide="ignore", invalid="ignore"):
-            rate = np.where((further_s > _TOUCH_S) & (gain > tie), gain / further_s, 0.0)
+            rate = np.where((further_s > TOUCH_S) & (gain > tie), gain / further_s, 0.0)
         best = rate.argmax(axis=1)
         steepest = rate[np.arange(row.size), best]
         moves = steepest > 0.0
@@ -327,50 +327,57 @@ def _corners(waits_s: FloatArray, costs: FloatArray, tie: float) -> Iterator[_St
 
 
 def _candidates(
-    integral: _Integral, jobs: WaitingJobs, start_grid_s: float | None
+    integral: Integral, jobs: WaitingJobs, start_grid_s: float | None
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """Jobs, and the waits at which their cost may have a corner, the first of them 0; (r,) and (r, k), s.
 
-    Rows are filled up with the longest wait, so jobs of like longest waits are looked at together.
+    Rows are filled up with the longest wait, so only jobs of like longest waits are looked at together.
     """
     order = np.argsort(jobs.max_wait_s, kind="stable")
-    order = order[(jobs.weight > 0.0)[order] & (jobs.max_wait_s > _TOUCH_S)[order]]  # the others start at once
+    order = order[(jobs.weight > 0.0)[order] & (jobs.max_wait_s > TOUCH_S)[order]]  # the others start at once
+    ordered_s = jobs.max_wait_s[order]
+    grain_s = start_grid_s or integral.step_s / 2
     done = 0
     while done < order.size:
-        grain_s = start_grid_s or integral.step_s / 2
-        rows_at_most = int(_CELLS // (jobs.max_wait_s[order[done]] / grain_s + 4)) + 1
-        rows = order[done : done + rows_at_most]
+        alike_s = 2 * max(float(ordered_s[done]), 4 * grain_s)
+        fill = int(_CELLS / (alike_s / grain_s + 4)) + 1
+        rows = order[done : min(done + fill, int(np.searchsorted(ordered_s, alike_s, side="right")))]
         done += rows.size
         arrival_s, limit_s = jobs.arrival_s[rows, None], jobs.max_wait_s[rows, None]
-        longest_s = float(limit_s[-1, 0])
         if start_grid_s is not None:
             whole = np.floor(limit_s / start_grid_s + 1e-9) * start_grid_s
-            yield rows, np.minimum(start_grid_s * np.arange(int(longest_s / start_grid_s + 1e-9) + 1), whole)
+            waits_s = np.arange(0.0, float(whole[-1, 0]) + start_grid_s / 2, start_grid_s)
+            yield rows, np.minimum(waits_s, whole)
             continue
-        ahead = np.arange(int(longest_s // integral.step_s) + 1)
-        waits_s = [np.zeros_like(limit_s), limit_s]
-        for moment_s in (arrival_s, arrival_s + jobs.believed_s[rows, None]):
-            first = np.floor(moment_s / integral.step_s) + 1
-            waits_s.append(np.minimum((first + ahead) * integral.step_s - moment_s, limit_s))
-        yield rows, np.concatenate(waits_s, axis=1)
+        yield rows, kinks_s(integral, arrival_s, jobs.believed_s[rows, None], limit_s)
 
 
-def _emissions(integral: _Integral, jobs: WaitingJobs, length_s: FloatArray, waits_s: FloatArray) -> FloatArray:
+def kinks_s(integral: Integral, arrival_s: FloatArray, length_s: FloatArray, max_wait_s: FloatArray) -> FloatArray:
+    """The waits between which a job's cost is linear, unordered, 0 first; (r, k), s, from columns of (r, 1)."""
+    ahead = np.arange(int(float(max_wait_s.max()) // integral.step_s) + 1)
+    waits_s = [np.zeros_like(max_wait_s), max_wait_s]
+    for moment_s in (arrival_s, arrival_s + length_s):
+        first = np.floor(moment_s / integral.step_s) + 1
+        waits_s.append(np.minimum((first + ahead) * integral.step_s - moment_s, max_wait_s))
+    return np.concatenate(waits_s, axis=1)
+
+
+def _emissions(integral: Integral, jobs: WaitingJobs, length_s: FloatArray, waits_s: FloatArray) -> FloatArray:
     over = integral.over(jobs.arrival_s + waits_s, length_s) + integral.level * length_s
     emissions: FloatArray = jobs.weight * over
     return emissions
 
 
-def _believed_at_once(integral: _Integral, jobs: WaitingJobs) -> float:
+def _believed_at_once(integral: Integral, jobs: WaitingJobs) -> float:
     return float(_emissions(integral, jobs, jobs.believed_s, np.zeros(jobs.arrival_s.size)).sum())
 
 
-def _integral(series: StepSeries) -> _Integral:
+def integral_of(series: StepSeries) -> Integral:
     known = np.isfinite(series.values)
     level = float(series.values[known].mean()) if known.any() else 0.0
     values = np.where(known, series.values - level, 0.0)  # no job reaches a gap, which was checked
     prefix = np.concatenate(([0.0], np.cumsum(values * series.step_s)))
-    return _Integral(series.step_s, level, values, prefix)
+    return Integral(series.step_s, level, values, prefix)
 
 
 def require_jobs(
@@ -380,6 +387,8 @@ def require_jobs(
     max_wait_s: ArrayLike,
     weight: ArrayLike,
     believed_length_s: ArrayLike | None,
+    *,
+    weight_name: str = "weight",
 ) -> WaitingJobs:
     """The columns as arrays of one length, every value in its range, every job covered by the series.
 
@@ -395,7 +404,7 @@ def require_jobs(
     if believed_length_s is not None:
         believed = _column("believed_length_s", believed_length_s, arrivals.size, open_end=True)
     waits = _column("max_wait_s", max_wait_s, arrivals.size)
-    weights = _column("weight", weight, arrivals.size)
+    weights = _column(weight_name, weight, arrivals.size)
     jobs = WaitingJobs(arrivals - series.start_s, lengths, believed, waits, weights)
     _require_cover(series, jobs)
     return jobs
@@ -429,7 +438,7 @@ def _require_cover(series: StepSeries, jobs: WaitingJobs) -> None:
     first_gap_s = np.append(gaps, series.values.size * series.step_s)
     from_s = np.floor(jobs.arrival_s / series.step_s) * series.step_s
     known_s = first_gap_s[np.minimum(np.searchsorted(first_gap_s, from_s), first_gap_s.size - 1)]
-    covered = (jobs.arrival_s >= 0.0) & (end_s <= known_s + _TOUCH_S)
+    covered = (jobs.arrival_s >= 0.0) & (end_s <= known_s + TOUCH_S)
     if covered.all():
         return
     job = int(np.argmin(covered))

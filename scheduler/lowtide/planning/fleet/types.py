@@ -25,7 +25,7 @@ class Pool:
         label: Carried through, never interpreted.
         intensity_g_per_kwh: Expected mean of each step; (T,), g CO2e/kWh, finite.
         pue: Facility energy over IT energy; >= 1.
-        capacity: What is left of each resource in each step; (K, T), in the unit of the resource, >= 0; inf is no limit.
+        capacity: What is left of each resource in each step; (K, T), in its unit, >= 0; inf is no limit.
     """
 
     label: str
@@ -40,7 +40,7 @@ class FleetJobs:
 
     Attributes:
         release_step: First step in which it may start; (n,), >= 0.
-        due_step: It has finished by the end of step ``due_step - 1``: start + ``run_steps`` <= ``due_step``; (n,), <= T.
+        due_step: Finished by the end of step ``due_step - 1``: start + ``run_steps`` <= ``due_step``; (n,), <= T.
         run_steps: Length of the run, uninterrupted; (n,), >= 1.
         demand: What it takes of each resource while it runs; (n, K), >= 0.
         power_kw: IT power while it runs; (n,), or (n, P) where it depends on the pool; kW, >= 0.
@@ -150,7 +150,7 @@ class FleetPlan:
     @property
     def placed(self) -> BoolArray:
         """Which jobs have a place; (n,)."""
-        return self.start_step != UNPLACED
+        return np.asarray(self.start_step != UNPLACED)
 
     @property
     def gap_pct(self) -> float:

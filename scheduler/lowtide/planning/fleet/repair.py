@@ -1,0 +1,131 @@
+"""Moves that make a plan possible, then better: from a mix of columns to whole jobs, room for a job, cheaper places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowtide.planning.fleet.board import placed_emissions_g, price_prefixes
+from lowtide.planning.fleet.types import UNPLACED
+
+if TYPE_CHECKING:
+    from lowtide.planning.fleet.board import Board
+    from lowtide.planning.fleet.columns import Columns
+    from lowtide.planning.fleet.groups import Groups
+    from lowtide.planning.fleet.types import IntArray
+    from lowtide_core.series import FloatArray
+
+_GAIN = 1e-9
+"""A move must gain more than this part of what the job emits; else moves between equals would go on for ever."""
+
+
+def round_mix(board: Board, groups: Groups, columns: Columns, mix: FloatArray, prices: FloatArray) -> None:
+    """Whole jobs from the parts of a linear programme: each, large ones first, takes the column of which most is left.
+
+    Args:
+        board: Without jobs; gets all that fit.
+        columns: Of the groups.
+        mix: Part of each group that runs as each column; (C,).
+        prices: Of the linear programme; (P, K, T), g per unit and step.
+    """
+    left = mix.copy()
+    first, start, pool = columns.offset, columns.start, columns.pool
+    for job in np.argsort(-groups.share * columns_size(groups), kind="stable"):
+        group = groups.of_job[job]
+        column = int(first[group] + left[first[group] : first[group + 1]].argmax())
+        left[column] -= groups.share[job]
+        board.put(int(job), int(pool[column]), int(start[column]))
+    board.insert(board.unload(), prices)
+
+
+def columns_size(groups: Groups) -> FloatArray:
+    """Largest demand of the group of each job; (n,)."""
+    return np.asarray(groups.problem.jobs.demand.max(axis=1, initial=0.0)[groups.of_job])
+
+
+def improve(board: Board, cheapest_g: FloatArray, passes: int) -> None:
+    """Move single jobs to where they emit less, the largest regret first, until no move helps.
+
+    Args:
+        cheapest_g: Least emissions of each job without capacity; (n,), g.
+    """
+    for _ in range(passes):
+        now_g = placed_emissions_g(board.problem, board.start, board.pool)
+        regret_g = np.where(board.start != UNPLACED, now_g - cheapest_g, 0.0)
+        order = np.argsort(-regret_g, kind="stable")
+        worth_a_look = order[regret_g[order] > _GAIN * np.abs(now_g[order])]
+        if not sum(_reinsert(board, int(job)) for job in worth_a_look):
+            return
+
+
+def _reinsert(board: Board, job: int) -> bool:
+    pool, start = int(board.pool[job]), int(board.start[job])
+    board.take(job)
+    ways = board.ways(job)
+    values = np.where(ways.fits, ways.emissions_g, np.inf)
+    now_g = float(ways.emissions_g[np.searchsorted(ways.pools, pool), start - ways.first])
+    where, later = divmod(int(values.argmin()), values.shape[1])
+    better = bool(values[where, later] < now_g - _GAIN * abs(now_g))
+    if better:
+        pool, start = int(ways.pools[where]), ways.first + later
+    board.put(job, pool, start)
+    return better
+
+
+def make_room(board: Board, prices: FloatArray, tries: int) -> None:
+    """Place jobs that have no place by moving others away, until nothing more is gained or the tries are spent.
+
+    Notes:
+        One try puts the job where the overload is small, takes away what is then too much, and inserts that again. It
+        is kept only if the jobs that stay outside are fewer or smaller than before, the highest priority counting
+        first; so it ends.
+    """
+    prefixes = price_prefixes(prices)
+    waiting = sorted(board.unplaced().tolist(), key=lambda job: (-board.jobs.priority[job], board.size[job], job))
+    while waiting and tries > 0:
+        job = waiting.pop(0)
+        if board.insert_one(job, prefixes):
+            continue
+        left, used = _squeeze(board, job, prices, tries)
+        tries -= used
+        waiting = sorted(waiting + left, key=lambda other: (-board.jobs.priority[other], board.size[other], other))
+
+
+def _squeeze(board: Board, job: int, prices: FloatArray, tries: int) -> tuple[list[int], int]:
+    """Jobs that have lost their place for this one, if that is better, and how many ways were tried."""
+    before = board.snapshot()
+    used = 0
+    for pool, start in _ways_by_overload(board, job)[:tries]:
+        used += 1
+        board.put(job, pool, start)
+        taken = board.unload(spare=job)
+        fits = board.overloaded().size == 0  # what is left may be the job's own excess of an empty pool
+        left = board.insert(taken, prices) if fits else taken
+        if fits and _is_less(board, left, job):
+            return left, used
+        board.restore(before)
+    return [], used
+
+
+def _is_less(board: Board, left: list[int], job: int) -> bool:
+    """Whether these jobs outside are better than that one: lower in priority, or none, or one smaller one."""
+    rank = board.jobs.priority
+    peers = [other for other in left if rank[other] >= rank[job]]
+    return not peers or (len(peers) == 1 and rank[peers[0]] == rank[job] and board.size[peers[0]] < board.size[job])
+
+
+def _ways_by_overload(board: Board, job: int) -> list[tuple[int, int]]:
+    """Pools and starts of a job, those first where the least is missing."""
+    ways = board.ways(job)
+    run, width = int(board.jobs.run_steps[job]), ways.fits.shape[1]
+    demand = board.jobs.demand[job]
+    unit = np.where(demand > 0, demand, 1.0)[:, None]
+    missing = (
+        np.maximum(0.0, demand[:, None] - board.free[ways.pools, :, ways.first : ways.first + width + run - 1]) / unit
+    ).sum(axis=1)
+    sums = np.zeros((ways.pools.size, missing.shape[1] + 1))
+    np.cumsum(missing, axis=1, out=sums[:, 1:])
+    total = sums[:, run:] - sums[:, :width]
+    order: IntArray = np.argsort(total, axis=None, kind="stable")
+    return [(int(ways.pools[way // width]), ways.first + int(way % width)) for way in order]

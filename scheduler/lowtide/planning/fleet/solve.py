@@ -1,0 +1,180 @@
+"""All jobs of a queue planned together: exact where the queue is small, with a proven bound where it is large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowtide.planning.fleet.board import Board, placed_emissions_g
+from lowtide.planning.fleet.checks import require_sound
+from lowtide.planning.fleet.columns import capacity_of, columns_of, with_jobs
+from lowtide.planning.fleet.exact import choose
+from lowtide.planning.fleet.groups import merge
+from lowtide.planning.fleet.master import solve_master
+from lowtide.planning.fleet.polish import missing_by_priority
+from lowtide.planning.fleet.prices import ascend, least_of_jobs, proven_bound_g
+from lowtide.planning.fleet.relax import misfits_of, relax_for
+from lowtide.planning.fleet.repair import improve, make_room, round_mix
+from lowtide.planning.fleet.types import UNPLACED, FleetPlan
+
+if TYPE_CHECKING:
+    from lowtide.planning.fleet.columns import Columns
+    from lowtide.planning.fleet.groups import Groups
+    from lowtide.planning.fleet.types import FleetProblem, IntArray
+    from lowtide_core.series import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Limits of the work, in counts: the same input always gives the same plan, on any machine.
+
+    Attributes:
+        exact_columns: Problems with at most so many ways to run their jobs are solved exactly, if ``nodes`` suffice.
+        nodes: Of each mixed-integer programme.
+        ascent: Evaluations of the prices.
+        master_groups: With at most so many groups of like jobs the linear programme is solved to its end; beyond, the
+            prices of the ascent have to do, and the bound is a little weaker.
+        iterations: Of the simplex method, in each solve.
+        tries: Ways tried to make room for jobs that have no place.
+        passes: Over all jobs, to move single ones.
+    """
+
+    exact_columns: int = 2000
+    nodes: int = 500
+    ascent: int = 600
+    master_groups: int = 4000
+    iterations: int = 200_000
+    tries: int = 2000
+    passes: int = 20
+
+
+DEFAULT_EFFORT = Effort()
+
+
+def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetPlan:
+    """When and where each job runs, so that no capacity is exceeded, no deadline missed, and emissions are least.
+
+    Args:
+        problem: Jobs, pools and what is free.
+        effort: Limits of the work.
+    Returns:
+        The plan, with a bound that no plan of the same jobs can beat, and the jobs that do not fit with what to relax.
+    Raises:
+        InputError: As ``checks.require_sound``.
+    Notes:
+        Feasibility goes first. If not all jobs fit, then in this order: as many as can be of the highest priority, of
+        the next, and so on; of such sets one in which the group (``share``) served most is served least, where a group
+        is served by the largest part that its jobs take of any resource; then the least emissions. ``exact`` says that
+        this was solved to the end. A plan that is not exact keeps every limit too; that a job does not fit is then what
+        was found, not proven.
+
+        Prices of capacity are raised until the bound is best (Lagrangian ascent, then the linear programme by
+        column generation, over groups of like jobs). The programme's mix is rounded job by job, overloads are undone
+        and refilled at the prices, and single jobs are moved while that helps.
+    """
+    require_sound(problem)
+    board = Board(problem)
+    able = np.flatnonzero([bool(board.ways(job).fits.any()) for job in range(problem.jobs.count)])
+    if not able.size:
+        return _answer(board, np.zeros_like(board.free), exact=True)
+    part = with_jobs(problem, able)
+    ways = np.maximum(0, part.jobs.due_step - part.jobs.run_steps - part.jobs.release_step + 1)
+    if int(ways @ part.jobs.allowed.sum(axis=1)) <= effort.exact_columns and _place_exactly(board, part, able, effort):
+        return _answer(board, None, exact=True)
+    prices = _place_jointly(board, part, able, effort)
+    return _answer(board, prices, exact=False)
+
+
+def _place_exactly(board: Board, part: FleetProblem, able: IntArray, effort: Effort) -> bool:
+    """Place the jobs as the mixed-integer programme says; False, and an empty board, where it was not solved."""
+    columns = columns_of(part)
+    found = choose(columns, capacity_of(part), part.jobs, nodes=effort.nodes, hint=None)
+    if found.column is None or not found.exact:
+        return False
+    before = board.snapshot()
+    for row in np.flatnonzero(found.column != UNPLACED):
+        column = found.column[row]
+        board.put(int(able[row]), int(columns.pool[column]), int(columns.start[column]))
+    if board.overloaded().size:  # within the solver's tolerance, and not within ours
+        board.restore(before)
+        return False
+    return True
+
+
+def _place_jointly(board: Board, part: FleetProblem, able: IntArray, effort: Effort) -> FloatArray:
+    """Place the jobs by prices, rounding and moves; the prices (P, K, T), g per unit and step."""
+    trial = Board(part)
+    prices = _place_by_prices(trial, part, effort)
+    if trial.unplaced().size:
+        _fill(trial, prices, effort)
+    improve(trial, least_of_jobs(part, np.zeros_like(prices)), effort.passes)
+    for row in np.flatnonzero(trial.start != UNPLACED):
+        board.put(int(able[row]), int(trial.pool[row]), int(trial.start[row]))
+    placed = np.flatnonzero(board.start != UNPLACED)
+    if placed.size < able.size:
+        prices = _priced_mix(with_jobs(board.problem, placed), effort)[2] if placed.size else prices
+    return prices
+
+
+def _place_by_prices(board: Board, problem: FleetProblem, effort: Effort) -> FloatArray:
+    groups, columns, prices, mix = _priced_mix(problem, effort)
+    round_mix(board, groups, columns, mix, prices)
+    return prices
+
+
+def _priced_mix(problem: FleetProblem, effort: Effort) -> tuple[Groups, Columns, FloatArray, FloatArray]:
+    """Groups of like jobs, their columns, and the prices (g per unit and step) and the mix that answer them."""
+    groups = merge(problem)
+    columns, capacity = columns_of(groups.problem), capacity_of(problem)
+    unit_g = max(float(np.abs(columns.cost_g).mean()), 1e-300)  # solvers have absolute tolerances
+    scaled = replace(columns, cost_g=columns.cost_g / unit_g)
+    answer = ascend(scaled, capacity, steps=effort.ascent)
+    if groups.problem.jobs.count <= effort.master_groups:
+        answer = solve_master(scaled, capacity, answer, iterations=effort.iterations)
+    return groups, columns, answer.prices * unit_g, answer.mix
+
+
+def _fill(board: Board, prices: FloatArray, effort: Effort) -> None:
+    """Find a place for those that have none; where that fails, begin anew from orders that are known to pack well."""
+    make_room(board, prices, effort.tries)
+    if not board.unplaced().size:
+        return
+    jobs = board.jobs
+    best, least_missing = board.snapshot(), _missing(board)
+    latest = jobs.due_step - jobs.run_steps
+    for order in (np.lexsort((latest, -jobs.priority)), np.lexsort((-board.size, -jobs.priority))):
+        board.clear()
+        for job in order:
+            board.insert_one(int(job))
+        make_room(board, prices, effort.tries)
+        if _missing(board) < least_missing:
+            best, least_missing = board.snapshot(), _missing(board)
+    board.restore(best)
+
+
+def _missing(board: Board) -> tuple[int, ...]:
+    return missing_by_priority(board.jobs.priority, board.start == UNPLACED)
+
+
+def _answer(board: Board, prices: FloatArray | None, *, exact: bool) -> FleetPlan:
+    """The plan on the board; without prices it is its own bound."""
+    problem = board.problem
+    placed = np.flatnonzero(board.start != UNPLACED)
+    part = with_jobs(problem, placed)
+    emissions_g = board.emissions_g()
+    uncapped_g = float(least_of_jobs(part, np.zeros_like(board.free)).sum())
+    bound_g = emissions_g if prices is None else max(uncapped_g, proven_bound_g(part, prices))
+    jobs = part.jobs
+    return FleetPlan(
+        start_step=board.start.copy(),
+        pool=board.pool.copy(),
+        emissions_g=emissions_g,
+        at_once_g=float(placed_emissions_g(part, jobs.release_step, jobs.allowed.argmax(axis=1)).sum()),
+        bound_g=min(bound_g, emissions_g),
+        uncapped_g=min(uncapped_g, emissions_g),
+        misfits=misfits_of(board),
+        relax=relax_for(board),
+        exact=exact,
+    )

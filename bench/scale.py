@@ -28,9 +28,10 @@ LIMIT_GB = 4.0
 def times_s(jobs: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Arrivals over a year, 1 to 48 h long, each with a slack of its own of up to 24 h."""
     dice = np.random.default_rng(jobs)
-    earliest_s = dice.integers(0, HOURS - 72, jobs) * HOUR_S
-    duration_s = dice.integers(1, 49, jobs) * HOUR_S
-    return earliest_s, earliest_s + duration_s + dice.integers(0, 25, jobs) * HOUR_S, duration_s
+    first, length, slack = dice.integers(0, HOURS - 72, jobs), dice.integers(1, 49, jobs), dice.integers(0, 25, jobs)
+    hours = (first, first + length + slack, length)
+    earliest_s, end_by_s, duration_s = (HOUR_S * of_jobs.astype(np.float64) for of_jobs in hours)
+    return earliest_s, end_by_s, duration_s
 
 
 def rows() -> Iterator[Row]:

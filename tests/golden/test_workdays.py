@@ -1,9 +1,9 @@
 """B2: the jobs of a machine-learning project, shifted within the working week, on half-hour slots.
 
 The set-up of "Let's Wait Awhile" (Middleware 2021, scenario II) on the hours of 2022, each hour twice. The limit is
-what a brute force finds that adds up and sorts the slots of each job's window. Their figures for 2020 without forecast error
-(uninterrupted / interrupted): Germany 5.91 / 7.93 %, Great Britain 6.56 / 9.03 %, France 4.77 / 5.92 %, California
-2.45 / 5.71 % for the next workday.
+what a brute force finds that adds up and sorts the slots of each job's window. The authors' figures for 2020 and the
+next workday, uninterrupted and interrupted, for orientation: Germany 5.91 and 7.93 %, Great Britain 6.56 and 9.03 %,
+France 4.77 and 5.92 %, California 2.45 and 5.71 %.
 """
 
 from __future__ import annotations

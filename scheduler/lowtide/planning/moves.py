@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.moves_grid import Cells, Costs, common_grain_s, cut, fill, is_multiple, layouts, least, trace
+from lowtide.planning.moves_grid import (
+    Cells,
+    Costs,
+    common_grain_s,
+    cut,
+    fill,
+    floor,
+    is_multiple,
+    layouts,
+    least,
+    trace,
+)
 from lowtide.planning.places import (
     NEGLIGIBLE_S,
     Place,
@@ -38,8 +49,8 @@ _PROVEN = 1e-9
 """A plan that lies no further above its bound, relatively, attains it: the rest is rounding."""
 
 _SHORTEST_GRAIN_S = 60.0
-_MOST_STATES = 4_000_000
-"""Of the table of the dynamic programme: two floats each, 64 MB."""
+_MOST_WORK = 40_000_000
+"""Of the dynamic programme: states x places, a second or so; and of up to ten places 4 million states, 64 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +196,7 @@ def _least(task: _Task, weights: _Weights) -> Route | None:
     grain_s = common_grain_s([place.series for place in task.places])
     bound = -math.inf
     for grain in (max(grain_s, _SHORTEST_GRAIN_S), _finer_grain_s(task, grain_s)):
-        found, below = _on_grain(task, weights, grain)
+        found, below = _on_grain(task, weights, grain, math.inf if best is None else _cost(best, weights))
         bound = max(bound, below)
         if found is not None and (best is None or _cost(found, weights) < _cost(best, weights) * (1 - _TIE)):
             best = found
@@ -252,12 +263,15 @@ def _route(task: _Task, stays: tuple[Stay, ...]) -> Route:
     return Route(stays, g, usd, -math.inf, True, moved, len(stays) - 1 - moved, tuple(shares.tolist()))
 
 
-def _on_grain(task: _Task, weights: _Weights, grain_s: float) -> tuple[Route | None, float]:
-    """The best route whose stays lie on the cells of a grain, and a bound below every route; inf where none fits."""
+def _on_grain(task: _Task, weights: _Weights, grain_s: float, enough: float) -> tuple[Route | None, float]:
+    """The best route whose stays lie on the cells of a grain, and a bound below every route; inf where none fits.
+
+    Routes that do not cost less than ``enough`` may be left out, and the bound may be as low as that.
+    """
     until_s = [usable_until_s(place, task.earliest_s, task.end_by_s) for place in task.places]
     end_by_s = max(until_s)
     if end_by_s - task.earliest_s < task.duration_s - NEGLIGIBLE_S:
-        return None, math.inf
+        return None, enough
     grain_s *= _coarser(task, end_by_s, grain_s)
     series = [place.series for place in task.places]
     cells = cut(series, until_s, task.earliest_s, end_by_s, grain_s)
@@ -265,17 +279,22 @@ def _on_grain(task: _Task, weights: _Weights, grain_s: float) -> tuple[Route | N
     kept = _useful(inner)
     inner = _only(inner, kept)
     best: tuple[float, tuple[Stay, ...]] = math.inf, ()
-    for layout in layouts(cells, task.duration_s):
+    ways = tuple(layouts(cells, task.duration_s))
+    for layout in ways:
+        if floor(cells, inner, layout) >= min(best[0], enough):
+            continue
         table = fill(cells, inner, layout)
         value = least(table, layout)
-        if value < best[0] * (1 - _TIE) or (math.isinf(best[0]) and math.isfinite(value)):
+        if value < best[0]:
             best = value, trace(cells, inner, layout, table)
-    bound = best[0]
+    bound = min(best[0], enough)
     rounded = cells.mean is not cells.least or not _fits_cells(task, cells)
     if rounded:
         outer = _costs(task, weights, cells, outward=True)
         outer = _only(outer, _useful(outer))
-        bound = min((least(fill(cells, outer, one), one) for one in layouts(cells, task.duration_s)), default=math.inf)
+        for layout in ways:
+            if floor(cells, outer, layout) < bound:
+                bound = min(bound, least(fill(cells, outer, layout), layout))
     if not best[1]:
         return None, bound
     stays = tuple(
@@ -290,7 +309,7 @@ def _coarser(task: _Task, end_by_s: float, grain_s: float) -> int:
     while True:
         count = (end_by_s - task.earliest_s) / (grain_s * factor) + 2
         whole = task.duration_s / (grain_s * factor) + 1
-        if 2 * count * whole * len(task.places) <= _MOST_STATES:
+        if 2 * count * whole * len(task.places) * max(10, len(task.places)) <= _MOST_WORK:
             return factor
         factor += 1
 
@@ -302,7 +321,10 @@ def _fits_cells(task: _Task, cells: Cells) -> bool:
     reachable = arrivals_s < cells.edges_s[-1]
     if (gaps[reachable] > NEGLIGIBLE_S).any():
         return False
-    return task.moves is None or is_multiple(task.moves.delay_s[np.isfinite(task.moves.g)], cells.grain_s)
+    if task.moves is None:
+        return True
+    delays_s = np.unique(task.moves.delay_s[np.isfinite(task.moves.g)]).tolist()
+    return all(is_multiple(delay_s, cells.grain_s) for delay_s in delays_s)
 
 
 def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Costs:

@@ -70,11 +70,12 @@ class Layout(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The least cost of every state at every edge.
+    """The least cost of every state: part cell done (0, 1), whole cells done, edge, place.
 
     Attributes:
-        running: Having run in a place up to the edge; (N + 1, R, parts used, whole cells used).
-        idle: Having run there last, up to that edge or an earlier one; the first ``pad`` rows lie before the window.
+        running: Having run in the place up to the edge; (parts, K + 1, N + 1, R).
+        idle: Having run there last, up to that edge or an earlier one; (parts, K + 1, pad + N + 1, R), of which the
+            first ``pad`` edges lie before the window.
     """
 
     running: FloatArray
@@ -89,10 +90,9 @@ def common_grain_s(series: Sequence[StepSeries]) -> float:
     return math.gcd(*(round(abs(span) * _PER_S) for span in spans)) / _PER_S
 
 
-def is_multiple(span_s: FloatArray | float, grain_s: float) -> bool:
-    """Whether every span is a whole number of grains, to the microsecond."""
-    spans = np.asarray(span_s)
-    return bool((np.abs(spans - np.rint(spans / grain_s) * grain_s) < NEGLIGIBLE_S).all())
+def is_multiple(span_s: float, grain_s: float) -> bool:
+    """Whether a span is a whole number of grains, to the microsecond."""
+    return abs(span_s - round(span_s / grain_s) * grain_s) < NEGLIGIBLE_S
 
 
 def cut(
@@ -107,39 +107,44 @@ def cut(
     aligned = all(
         is_multiple(one.step_s, grain_s) and is_multiple(one.start_s - series[0].start_s, grain_s) for one in series
     )
-    sampled = [
-        (_inside if aligned else _across)(one, edges_s, earliest_s, until - earliest_s)
-        for one, until in zip(series, until_s, strict=True)
-    ]
-    mean = np.array([pair[0] for pair in sampled])
-    return Cells(grain_s, edges_s, mean, mean if aligned else np.array([pair[1] for pair in sampled]))
+    until_s = [until - earliest_s for until in until_s]
+    if aligned:
+        values = _inside(series, until_s, edges_s, earliest_s)
+        return Cells(grain_s, edges_s, values, values)
+    pairs = [_across(one, until, edges_s, earliest_s) for one, until in zip(series, until_s, strict=True)]
+    mean, least_ = (np.array(values) for values in zip(*pairs, strict=True))
+    return Cells(grain_s, edges_s, mean, least_)
 
 
 def _inside(
-    series: StepSeries, edges_s: FloatArray, earliest_s: float, until_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Values of cells that lie within one step each."""
+    series: Sequence[StepSeries], until_s: Sequence[float], edges_s: FloatArray, earliest_s: float
+) -> FloatArray:
+    """Values of cells that lie within one step each; (R, N), inf where not known."""
     middle_s = (edges_s[:-1] + edges_s[1:]) / 2
-    index = np.floor((middle_s - (series.start_s - earliest_s)) / series.step_s).astype(np.int64)
-    known = (middle_s < until_s) & (index >= 0)
-    values = np.full(middle_s.size, np.inf)
-    values[known] = series.values[index[known]]
-    return values, values
+    values = np.full((len(series), middle_s.size), np.inf)
+    steps: dict[tuple[float, float], IntArray] = {}
+    for row, one, until in zip(values, series, until_s, strict=True):
+        key = one.start_s, one.step_s
+        if key not in steps:
+            steps[key] = np.floor((middle_s + (earliest_s - one.start_s)) / one.step_s).astype(np.int64)
+        known = int(np.searchsorted(middle_s, until))
+        row[:known] = one.values[steps[key][:known]]
+    return values
 
 
 def _across(
-    series: StepSeries, edges_s: FloatArray, earliest_s: float, until_s: float
+    series: StepSeries, until_s: float, edges_s: FloatArray, earliest_s: float
 ) -> tuple[FloatArray, FloatArray]:
     """Mean (inf where a part is not known) and least value (of the part that is) of cells that steps may cut."""
     cuts_s = np.clip(series.edges_s() - earliest_s, 0.0, edges_s[-1])
     fine_s = np.unique(np.concatenate((edges_s, cuts_s, [min(until_s, edges_s[-1])])))
-    values, _ = _inside(series, fine_s, earliest_s, until_s)
+    values = _inside([series], [until_s], fine_s, earliest_s)[0]
     lengths_s = np.diff(fine_s)
     cell = np.searchsorted(edges_s, (fine_s[:-1] + fine_s[1:]) / 2) - 1
     mean = np.bincount(cell, values * lengths_s) / np.bincount(cell, lengths_s)
-    least = np.full(mean.size, np.inf)
-    np.minimum.at(least, cell, values)
-    return mean, least
+    least_value = np.full(mean.size, np.inf)
+    np.minimum.at(least_value, cell, values)
+    return mean, least_value
 
 
 def layouts(cells: Cells, duration_s: float) -> Iterator[Layout]:
@@ -163,8 +168,25 @@ def is_regular(cells: Cells) -> BoolArray:
     return np.asarray(np.abs(cells.lengths_s - cells.grain_s) < NEGLIGIBLE_S)
 
 
+def floor(cells: Cells, costs: Costs, layout: Layout) -> float:
+    """A cost that no run of the layout is below: the cheapest seconds, wherever they are, for the rest of it."""
+    lengths_s = cells.lengths_s
+    cheapest = costs.rate.min(axis=0)
+    free = np.ones(lengths_s.size, dtype=bool)
+    cost = float(costs.start.min())
+    for end, used in ((0, layout.head), (-1, layout.tail)):
+        if used:
+            free[end] = False
+            cost += float(cheapest[end] * lengths_s[end])
+    order = np.argsort(cheapest[free])
+    filled_s = np.concatenate(([0.0], np.cumsum(lengths_s[free][order])))
+    inside_s = np.diff(np.minimum(filled_s, layout.whole * cells.grain_s + layout.part_s))
+    used_rates = cheapest[free][order][inside_s > 0]
+    return cost + float(used_rates @ inside_s[inside_s > 0])
+
+
 def fill(cells: Cells, costs: Costs, layout: Layout) -> Table:
-    """The least cost of every state, edge by edge.
+    """The least cost of every state, one whole cell after the other, for all edges at once.
 
     Notes:
         At an edge a job runs or is idle, in one of R places, with k whole cells done and its part cell done or not. It
@@ -172,35 +194,35 @@ def fill(cells: Cells, costs: Costs, layout: Layout) -> Table:
         cell is run from the beginning of its cell (then it idles) or up to its end (then it has just resumed).
     """
     count, places = cells.edges_s.size - 1, costs.start.size
-    parts = 2 if layout.part_s else 1
-    pad = int(costs.gap.max())
-    running = np.full((count + 1, places, parts, layout.whole + 1), np.inf)
-    idle = np.full((pad + count + 1, places, parts, layout.whole + 1), np.inf)
-    done = np.concatenate(([0], np.cumsum(is_regular(cells)))).tolist()
-    lengths_s, source = cells.lengths_s.tolist(), np.arange(places)[:, None]
-    for j in range(count):
-        low, high = max(0, layout.whole - (done[-1] - done[j])), min(layout.whole, done[j])
-        states = slice(low, high + 1)
-        resume = costs.resume[j][:, :, None, None]
-        entry = (idle[pad + j - costs.gap, source, :, states] + resume).min(axis=0)
-        if low == 0 and (j == 0 or not layout.head):
-            ready = costs.ready <= j
-            entry[ready, 0, 0] = np.minimum(entry[ready, 0, 0], costs.start[ready])
-        into = np.minimum(running[j, :, :, states], entry)
-        rest = idle[pad + j].copy()
-        if done[j + 1] > done[j]:
-            keep = min(high, layout.whole - 1) - low + 1
-            cost = (costs.rate[:, j] * cells.grain_s)[:, None, None]
-            running[j + 1, :, :, low + 1 : low + 1 + keep] = into[:, :, :keep] + cost
-        elif whole_end(layout, j, count):
-            running[j + 1, :, :, states] = into + (costs.rate[:, j] * lengths_s[j])[:, None, None]
-        if part_fits(layout, j, count, lengths_s[j]):
-            cost = (costs.rate[:, j] * layout.part_s)[:, None]
-            late = running[j + 1, :, 1, states]
-            np.minimum(late, entry[:, 0] + cost, out=late)
-            early = rest[:, 1, states]
-            np.minimum(early, into[:, 0] + cost, out=early)
-        np.minimum(rest, running[j + 1], out=idle[pad + j + 1])
+    parts, pad = 2 if layout.part_s else 1, int(costs.gap.max())
+    running = np.full((parts, layout.whole + 1, count + 1, places), np.inf)
+    idle = np.full((parts, layout.whole + 1, pad + count + 1, places), np.inf)
+    rows = pad + np.arange(count)[:, None, None] - costs.gap
+    source = np.arange(places)[:, None]
+    rate, lengths_s = costs.rate.T, cells.lengths_s
+    whole_cost = np.where(is_regular(cells)[:, None], rate * cells.grain_s, np.inf)
+    fits = np.array([part_fits(layout, j, count, length) for j, length in enumerate(lengths_s.tolist())])
+    part_cost = np.where(fits[:, None], rate, np.inf) * (layout.part_s or 1.0)
+    start = np.where(np.arange(count)[:, None] >= costs.ready, costs.start, np.inf)
+    if layout.head:
+        running[0, 0, 1] = start[0] + rate[0] * lengths_s[0]
+        start[:] = np.inf
+    for k in range(layout.whole + 1):
+        early = np.full((count, places), np.inf)
+        for part in range(parts):
+            ran = running[part, k]
+            np.minimum.accumulate(np.minimum(ran[1:], early), axis=0, out=idle[part, k, pad + 1 :])
+            entry = (idle[part, k][rows, source] + costs.resume).min(axis=1)
+            if k == part == 0:
+                np.minimum(entry, start, out=entry)
+            into = np.minimum(ran[:-1], entry)
+            if k < layout.whole:
+                np.add(into, whole_cost, out=running[part, k + 1, 1:])
+            elif layout.tail and part == parts - 1:
+                ran[-1] = into[-1] + rate[-1] * lengths_s[-1]
+            if part < parts - 1:
+                np.minimum(running[1, k, 1:], entry + part_cost, out=running[1, k, 1:])
+                early = into + part_cost
     return Table(running, idle, pad)
 
 
@@ -217,7 +239,7 @@ def part_fits(layout: Layout, j: int, count: int, length_s: float) -> bool:
 def least(table: Table, layout: Layout) -> float:
     """The least cost of a finished run; inf where there is none."""
     final = table.running if layout.tail else table.idle
-    return float(final[-1, :, -1, layout.whole].min())
+    return float(final[-1, layout.whole, -1].min())
 
 
 def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Stay, ...]:
@@ -227,11 +249,11 @@ def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Sta
     count = len(lengths_s)
     part, k = int(layout.part_s > 0), layout.whole
     edge, running = count, layout.tail
-    place = int((table.running if running else table.idle)[-1, :, part, k].argmin())
+    place = int((table.running if running else table.idle)[part, k, -1].argmin())
     while True:
         if not running:
             edge = _last_change(table, edge, place, part, k)
-            running = bool(table.running[edge, place, part, k] <= table.idle[table.pad + edge, place, part, k])
+            running = bool(table.running[part, k, edge, place] <= table.idle[part, k, table.pad + edge, place])
         j = edge - 1
         rate = float(costs.rate[place, j])
         length_s = lengths_s[j]
@@ -240,7 +262,7 @@ def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Sta
             before = k - int(regular[j])
             if before >= 0:
                 for continues, value in (
-                    (True, table.running[j, place, part, before]),
+                    (True, table.running[part, before, j, place]),
                     (False, _entry(table, costs, layout, j, place, part, before)[0]),
                 ):
                     ways.append((value + rate * length_s, edges_s[j], edges_s[edge], part, before, continues))
@@ -250,7 +272,7 @@ def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Sta
                 ways.append((entry, edges_s[edge] - layout.part_s, edges_s[edge], 0, k, False))
             else:
                 end_s = edges_s[j] + layout.part_s
-                on = table.running[j, place, 0, k] + rate * layout.part_s
+                on = table.running[0, k, j, place] + rate * layout.part_s
                 ways += [(on, edges_s[j], end_s, 0, k, True), (entry, edges_s[j], end_s, 0, k, False)]
         _, start_s, end_s, part, k, continues = min(ways, key=lambda way: way[0])
         stays.append(Stay(place, start_s, end_s))
@@ -265,7 +287,7 @@ def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Sta
 
 def _last_change(table: Table, edge: int, place: int, part: int, k: int) -> int:
     """The first edge from which on idling in this state costs what it costs at ``edge``."""
-    history = table.idle[table.pad : table.pad + edge + 1, place, part, k]
+    history = table.idle[part, k, table.pad : table.pad + edge + 1, place]
     return int(np.argmax(history <= history[-1]))
 
 
@@ -274,7 +296,7 @@ def _entry(
 ) -> tuple[float, int | None]:
     """The least cost of resuming in cell ``j``, and from which place; None is the start of the run."""
     rows = table.pad + j - costs.gap[:, place]
-    values = table.idle[rows, np.arange(rows.size), part, k] + costs.resume[j, :, place]
+    values = table.idle[part, k, rows, np.arange(rows.size)] + costs.resume[j, :, place]
     origin = int(values.argmin())
     first = part == 0 and k == 0 and costs.ready[place] <= j and (j == 0 or not layout.head)
     if first and costs.start[place] <= values[origin]:

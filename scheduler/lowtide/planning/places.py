@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.windows import Piece, StepSeries, best_window, known_until_s
+from lowtide.planning.windows import Piece, StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NEGLIGIBLE_S = 1e-6
 """Instants since 1970 are kept as floats, which are a quarter of this apart."""
+
+TIE = 1e-12
+"""Two sums that differ by less, relatively, are equal to us."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,23 +143,74 @@ def best_single(
     max_price_usd: float | None,
 ) -> Route | None:
     """As ``best_place``, for arguments that are known to be sound; None where no place fits."""
+    usd = [stay_usd(place, duration_s) for place in places]
     best = None
-    for index, place in enumerate(places):
-        usd = stay_usd(place, duration_s)
-        until_s = usable_until_s(place, earliest_s, end_by_s)
-        ready_s = earliest_s + place.first_delay_s
-        if ready_s + duration_s > until_s + NEGLIGIBLE_S or (max_price_usd is not None and usd > max_price_usd):
-            continue
-        piece = best_window(place.series, ready_s, until_s, duration_s)
-        g = place.first_g + run_g(place, piece)
-        key = (g + usd_weight * usd, piece.start_s)
-        if best is None or key < best[0]:
-            best = key, index, piece, g, usd
+    for group in _same_steps(places):
+        starts_s, sums = _best_starts([places[index] for index in group], earliest_s, end_by_s, duration_s)
+        for index, start_s, total in zip(group, starts_s.tolist(), sums.tolist(), strict=True):
+            if math.isinf(total) or (max_price_usd is not None and usd[index] > max_price_usd):
+                continue
+            place = places[index]
+            objective_g = place.first_g + place.power_kw * total / SECONDS_PER_HOUR + usd_weight * usd[index]
+            key = (objective_g, start_s, index)
+            best = key if best is None else min(best, key)
     if best is None:
         return None
-    (objective_g, _), index, piece, g, usd = best
+    _, start_s, index = best
+    piece = Piece(earliest_s + start_s, earliest_s + start_s + duration_s)
+    g = places[index].first_g + run_g(places[index], piece)
     shares = tuple(float(other == index) for other in range(len(places)))
-    return Route((Stay(index, *piece),), g, usd, objective_g, True, 0, 0, shares)
+    return Route((Stay(index, *piece),), g, usd[index], g + usd_weight * usd[index], True, 0, 0, shares)
+
+
+def _same_steps(places: Sequence[Place]) -> list[list[int]]:
+    """The places whose series have their steps in common, so that one calculation serves them all."""
+    groups: dict[tuple[float, float, int], list[int]] = {}
+    for index, place in enumerate(places):
+        series = place.series
+        groups.setdefault((series.start_s, series.step_s, series.values.size), []).append(index)
+    return list(groups.values())
+
+
+def _best_starts(
+    places: Sequence[Place], earliest_s: float, end_by_s: float, duration_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """The best start in each of R places with common steps, s after the earliest, and intensity x s of the run there.
+
+    Inf where it does not fit. Exact for the reason given in ``windows.best_window``; of equals the earliest start.
+    """
+    start_s, step_s, own = places[0].series
+    room_s = end_by_s - earliest_s
+    first = min(max(0, int((earliest_s - start_s) // step_s)), own.size - 1)
+    last = max(first + 1, min(own.size, math.ceil((end_by_s - start_s) / step_s)))
+    values = np.array([place.series.values[first:last] for place in places])
+    edges_s = start_s + step_s * np.arange(first, last + 1) - earliest_s  # small numbers keep the digits
+    gaps = np.isnan(values)
+    until_s = np.full(len(places), 0.0 if edges_s[0] > 0 or edges_s[-1] <= 0 else min(room_s, edges_s[-1]))
+    if gaps.any():
+        values[gaps] = 0.0
+        known_s = np.where(gaps.any(axis=1), edges_s[gaps.argmax(axis=1)], np.inf)
+        until_s = np.clip(known_s, 0.0, until_s)
+    ready_s = np.array([place.first_delay_s for place in places])
+    latest_s = until_s - duration_s
+    fits = latest_s >= ready_s - NEGLIGIBLE_S
+    latest_s = np.maximum(latest_s, ready_s)
+    kinks_s = np.concatenate((edges_s, edges_s - duration_s))
+    starts_s = np.empty((len(places), kinks_s.size + 2))
+    starts_s[:, 0], starts_s[:, 1], starts_s[:, 2:] = ready_s, latest_s, kinks_s
+    prefix = np.zeros((len(places), edges_s.size))
+    np.cumsum(values * step_s, axis=1, out=prefix[:, 1:])
+    rows = np.arange(len(places))[:, None]
+
+    def before(at_s: FloatArray) -> FloatArray:
+        index = np.clip(((at_s - edges_s[0]) / step_s).astype(np.int64), 0, values.shape[1] - 1)
+        return np.asarray(prefix[rows, index] + values[rows, index] * (at_s - edges_s[index]))
+
+    sums = before(starts_s + duration_s) - before(starts_s)
+    sums[(starts_s < ready_s[:, None]) | (starts_s > latest_s[:, None]) | ~fits[:, None]] = np.inf
+    least = sums.min(axis=1)
+    equal = sums <= (least + TIE * (1.0 + prefix[:, -1]))[:, None]
+    return np.where(equal, starts_s, np.inf).min(axis=1), least
 
 
 def usable_until_s(place: Place, earliest_s: float, end_by_s: float) -> float:

@@ -154,6 +154,8 @@ _POWER_W = {"": 1.0, "w": 1.0, "kw": 1e3, "megawatt": 1e6, "megawatts": 1e6}
 _SIZE_GB = {"kb": 1e-6, "mb": 1e-3, "gb": 1.0, "tb": 1e3, "pb": 1e6, "kib": 1.024e-6, "mib": 1.048576e-3,
             "gib": 1.073741824, "tib": 1099.511627776}  # fmt: skip
 
+_ENERGY_KWH = {"wh": 1e-3, "kwh": 1.0, "j": 1 / JOULES_PER_KWH, "kj": 1e3 / JOULES_PER_KWH}
+
 
 def parse_power_w(text: str) -> float:
     """Watts of ``300W``, ``1.2 kW`` or a bare number (W); > 0. ``MW`` is refused: milli or mega?"""
@@ -172,6 +174,33 @@ def parse_power_w(text: str) -> float:
 def parse_size_gb(text: str) -> float:
     """Gigabytes (10^9 bytes) of ``50GB``, ``1.5 TB`` or ``20GiB``; >= 0."""
     return _scaled(text, _SIZE_GB, kind="size", examples="50GB or 1.5TB")
+
+
+def parse_energy_kwh(text: str) -> float:
+    """Kilowatt-hours of ``200Wh``, ``0.2 kWh`` or ``720kJ``; >= 0. ``MWh`` is refused: milli or mega?"""
+    if re.fullmatch(r"(\d+(?:\.\d+)?)\s*mwh", text.strip().lower()):
+        raise InputError(
+            f"The energy {text!r} may be milli- or megawatt-hours.", hint="Write it in Wh or kWh.", text=text
+        )
+    return _scaled(text, _ENERGY_KWH, kind="energy", examples="200Wh or 0.2kWh")
+
+
+def parse_rate_gb_per_s(text: str) -> float:
+    """Gigabytes a second of ``1Gbps``, ``100 Mbit/s`` or ``125MB/s``; > 0. A small b is a bit, a large B a byte."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT])(bps|b/s|bit/s|Bps|B/s)", text.strip())
+    if match is None or not float(match[1]):
+        raise InputError(f"{text!r} is not a rate.", hint="Write it with its unit: 1Gbps or 125MB/s.", text=text)
+    giga = {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()]
+    return float(match[1]) * giga / (1.0 if match[3].startswith("B") else 8.0)
+
+
+def parse_share(text: str) -> float:
+    """The share of ``95%``, ``95 %`` or ``0.95``; 0-1."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    share = float(match[1]) / (100.0 if match[2] else 1.0) if match else -1.0
+    if not 0 <= share <= 1:
+        raise InputError(f"{text!r} is not a share.", hint="Write it as 95% or 0.95.", text=text)
+    return share
 
 
 def _scaled(text: str, factors: dict[str, float], *, kind: str, examples: str) -> float:

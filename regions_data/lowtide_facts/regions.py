@@ -114,13 +114,26 @@ def in_residency(region: RegionFacts, group: str) -> bool:
     Raises:
         InputError: The group is none of these.
     """
+    return region.country in _countries(group)
+
+
+def zone_in_residency(zone: ZoneId, group: str) -> bool:
+    """Whether a zone lies in the group: its key begins with its country's two letters.
+
+    Raises:
+        InputError: The group is none that ``in_residency`` knows.
+    """
+    return zone.partition("-")[0] in _countries(group)
+
+
+def _countries(group: str) -> frozenset[str]:
     wanted = group.strip().upper()
     if wanted in _GROUPS:
-        return region.country in _GROUPS[wanted]
-    countries = {other.country for other in all_regions()}
+        return _GROUPS[wanted]
+    countries = {region.country for region in all_regions()}
     if wanted not in countries:
         raise InputError(
             f"{group!r} is not a residency.",
             hint=f"Give EU, EEA, UK or the two letters of a country with a region: {', '.join(sorted(countries))}.",
         )
-    return region.country == wanted
+    return frozenset({wanted})

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
+from lowtide.jobs.manner import KEEP_SHARE, DurationGuess, Judgement, Manner, Pausing
 from lowtide.jobs.window import require_time
+from lowtide.planning.energy import booked_s
 from lowtide_core.errors import InputError
-from lowtide_core.quantities import parse_duration_s, parse_instant_utc, parse_power_w, parse_size_gb
+from lowtide_core.quantities import (
+    parse_duration_s,
+    parse_energy_kwh,
+    parse_instant_utc,
+    parse_power_w,
+    parse_rate_gb_per_s,
+    parse_share,
+    parse_size_gb,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lowtide.jobs.manner import WidthTable
     from lowtide.settings import Settings
     from lowtide_core.places import Place
 
@@ -21,11 +32,16 @@ if TYPE_CHECKING:
 MOST_AHEAD = timedelta(days=400)
 MOST_GPUS = 100_000
 MOST_CPUS = 10_000_000
+LEAST_SIGMAS = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """The options of ``lowtide plan``, as typed; an empty text is "not given"."""
+    """The options of ``lowtide plan``, as typed; an empty text is "not given".
+
+    Not typed are ``seen_s``, durations of like jobs, looked up for ``--duration like:NAME``, and ``fixed_width``: what
+    runs the job cannot change its width.
+    """
 
     duration: str
     deadline: str = ""
@@ -38,9 +54,29 @@ class Asked:
     count: int = 1
     cpus: float = 4
     pausable: bool = False
+    max_pauses: int | None = None
+    restart_energy: str = ""
+    min_run: str = ""
+    setup_energy: str = ""
+    teardown_energy: str = ""
+    power_profile: str = ""
+    widths: str = ""
+    whole_steps: bool = False
+    switch_energy: str = ""
+    memory: str = ""
+    fixed_width: bool = False
+    keep_deadline: str = ""
     max_price_usd: float | None = None
+    carbon_price_usd_per_t: float | None = None
+    robust: bool = False
+    guard: bool = True
     data: str = ""
     data_from: str = ""
+    bandwidth: str = ""
+    checkpoint: str = ""
+    residency: str = ""
+    max_latency: str = ""
+    seen_s: tuple[float, ...] = ()
 
 
 def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> PlanRequest:
@@ -51,10 +87,11 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         InfeasibleError: The deadline leaves less time than the job takes.
     """
     home = home_place(settings.home)
-    places = requested_places(zone=asked.zone, region=asked.region, regions=_listed(asked.regions), home=home)
+    places = places_of(asked, home)
     if not asked.deadline:
         raise InputError("No deadline is given.", hint="Say by when it must have finished: --deadline 24h.")
-    duration_s = parse_duration_s(asked.duration)
+    manner, profile_w = manner_of(asked)
+    duration_s = manner.guess.mean_s if manner.guess else parse_duration_s(asked.duration)
     earliest_utc = parse_instant_utc(asked.earliest or "now", now_utc=now_utc)
     deadline_utc = parse_instant_utc(asked.deadline, now_utc=now_utc)
     if deadline_utc <= now_utc:
@@ -64,7 +101,8 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
             deadline_utc=deadline_utc,
         )
     require_horizon(now_utc, deadline_utc)
-    require_time(max(earliest_utc, now_utc), deadline_utc, duration_s)
+    # with widths the planner itself says how long the widest would take
+    require_time(max(earliest_utc, now_utc), deadline_utc, 0.0 if manner.widths else booked_s(manner, duration_s))
     data_gb, data_from = data_lies(asked.data, asked.data_from, home)
     return PlanRequest(
         duration_s=duration_s,
@@ -76,13 +114,162 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         gpu=gpu_name(asked.gpu),
         gpu_count=gpu_count(asked.count),
         cpus=cpus(asked.cpus),
-        power_w=parse_power_w(asked.power) if asked.power else None,
-        pausable=asked.pausable,
+        power_w=power_of(asked, manner, profile_w),
+        manner=manner,
+        judgement=judgement_of(asked),
         max_price_usd=max_price_usd(asked.max_price_usd),
         local_pue=settings.home_pue,
         data_gb=data_gb,
         data_from=data_from,
+        bandwidth_gb_per_s=parse_rate_gb_per_s(asked.bandwidth) if asked.bandwidth else None,
+        checkpoint_gb=checkpoint_gb(asked),
+        residency=asked.residency,
+        max_latency_ms=1e3 * parse_latency_s(asked.max_latency) if asked.max_latency else None,
+        latency_from=data_from or home,
     )
+
+
+def places_of(asked: Asked, home: Place | None) -> tuple[Place, ...]:
+    """The places that are named; ``--regions all`` is every region that has the accelerator, or every one."""
+    if asked.regions.strip().lower() != "all":
+        return requested_places(zone=asked.zone, region=asked.region, regions=_listed(asked.regions), home=home)
+    if asked.zone or asked.region:
+        raise InputError("--zone, --region and --regions exclude each other.", hint="Give one of them.")
+    if asked.gpu:
+        from lowtide.assembly.offers import offering_places
+
+        return offering_places(gpu_name(asked.gpu), gpu_count(asked.count), providers=(), residency=asked.residency)
+    from lowtide_core.places import Place
+    from lowtide_facts.regions import all_regions
+
+    return tuple(Place(region.region, region.zone) for region in all_regions() if region.status == "available")
+
+
+def manner_of(asked: Asked) -> tuple[Manner, float | None]:
+    """How the job runs, and its mean power where a profile of it is given; W.
+
+    Raises:
+        InputError: Something typed is not understood, or cannot be planned together.
+    """
+    if not asked.pausable:
+        for given, name in (
+            (asked.max_pauses, "--max-pauses"),
+            (asked.restart_energy, "--restart-energy"),
+            (asked.min_run, "--min-run"),
+            (asked.checkpoint, "--checkpoint"),
+        ):
+            if given not in (None, ""):
+                raise InputError(f"{name} is for a job that may be paused.", hint="Add --pausable.")
+    course: tuple[tuple[float, float], ...] = ()
+    profile_w = None
+    if asked.power_profile:
+        from lowtide.sheets import read_course
+
+        if asked.power:
+            raise InputError("--power and --power-profile exclude each other.", hint="Give one of them.")
+        course, profile_w = read_course(asked.power_profile)
+    pausing = Pausing(
+        restart_kwh=_energy_kwh(asked.restart_energy),
+        max_pauses=asked.max_pauses,
+        min_run_s=parse_duration_s(asked.min_run) if asked.min_run else 0.0,
+    )
+    manner = Manner(
+        pausing=pausing if asked.pausable else None,
+        setup_kwh=_energy_kwh(asked.setup_energy),
+        teardown_kwh=_energy_kwh(asked.teardown_energy),
+        course=course,
+        guess=duration_guess(asked),
+        widths=_widths(asked),
+    )
+    return manner, profile_w
+
+
+def _energy_kwh(text: str) -> float:
+    return parse_energy_kwh(text) if text else 0.0
+
+
+def duration_guess(asked: Asked) -> DurationGuess | None:
+    """What is known of a duration that is not known: ``3h..5h``, or what like jobs took; None of a plain one.
+
+    Raises:
+        InputError: A range that is none, or a probability without one.
+    """
+    low, dots, high = asked.duration.partition("..")
+    share = parse_share(asked.keep_deadline) if asked.keep_deadline else KEEP_SHARE
+    if asked.seen_s:
+        return DurationGuess(min(asked.seen_s), max(asked.seen_s), tuple(sorted(asked.seen_s)), share)
+    if dots:
+        return DurationGuess(parse_duration_s(low), parse_duration_s(high), keep_share=share)
+    if asked.keep_deadline:
+        raise InputError(
+            f"--keep-deadline is for a duration that is not known; {asked.duration} is.",
+            hint="Give a range, such as --duration 3h..5h.",
+        )
+    return None
+
+
+def _widths(asked: Asked) -> WidthTable | None:
+    if not asked.widths:
+        for given, name in ((asked.whole_steps, "--whole-steps"), (asked.switch_energy, "--switch-energy")):
+            if given:
+                raise InputError(f"{name} is for a job of several widths.", hint="Add --widths FILE.")
+        return None
+    from lowtide.sheets import read_widths
+
+    if asked.power or asked.power_profile:
+        raise InputError("--power and --widths exclude each other.", hint="The table of widths has the power of each.")
+    switch_kwh = _energy_kwh(asked.switch_energy)
+    memory_gb = parse_size_gb(asked.memory) if asked.memory else None
+    # a change that costs something is planned on whole steps
+    table = read_widths(
+        asked.widths, whole_steps=asked.whole_steps or switch_kwh > 0, switch_kwh=switch_kwh, memory_limit_gb=memory_gb
+    )
+    return replace(table, fixed=asked.fixed_width)
+
+
+def power_of(asked: Asked, manner: Manner, profile_w: float | None) -> float | None:
+    """The power that the user knows, W: given, the mean of a profile, or that of the base width."""
+    if manner.widths is not None:
+        return manner.widths.at(manner.widths.base)[1]
+    return profile_w if profile_w is not None else parse_power_w(asked.power) if asked.power else None
+
+
+def judgement_of(asked: Asked) -> Judgement:
+    """What counts as better.
+
+    Raises:
+        InputError: A carbon price that is none.
+    """
+    price = asked.carbon_price_usd_per_t
+    if price is not None and not 0 < price < float("inf"):
+        raise InputError(f"--carbon-price is {price}.", hint="Give a positive number of US dollars per tonne: 100.")
+    return Judgement(
+        carbon_price_usd_per_t=price, robust=asked.robust, least_sigmas=LEAST_SIGMAS if asked.guard else 0.0
+    )
+
+
+def checkpoint_gb(asked: Asked) -> float | None:
+    """What moves along when the job goes on elsewhere; None: it stays where it began."""
+    if not asked.checkpoint:
+        return None
+    if not asked.regions:
+        raise InputError("--checkpoint lets the job move, but there is one place.", hint="Name several with --regions.")
+    return parse_size_gb(asked.checkpoint)
+
+
+def parse_latency_s(text: str) -> float:
+    """Seconds of ``50ms`` or ``0.1s``; > 0.
+
+    Raises:
+        InputError: Neither.
+    """
+    plain = text.strip().lower()
+    digits = plain.removesuffix("ms").strip() if plain.endswith("ms") else ""
+    if digits.replace(".", "", 1).isdigit() and float(digits) > 0:
+        return float(digits) / 1e3
+    if plain.endswith("s") and not digits:
+        return parse_duration_s(plain)
+    raise InputError(f"{text!r} is not a latency.", hint="Write it as 50ms.", text=text)
 
 
 def regions_request(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
-from math import factorial
 from typing import TYPE_CHECKING
+
+from lowtide.planning.shares import shapley as shares_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,26 +33,10 @@ class Difference:
 
 
 def shapley(value: Callable[[frozenset[str]], float], changed: frozenset[str]) -> dict[str, float]:
-    """Each cause's mean contribution over all orders in which the changes could have come.
+    """What each cause contributes, in grams; a cause whose realised value is the planned one contributes exactly zero.
 
     Args:
         value: Emissions, g, when exactly these causes have taken their realised value and the others their planned one.
-        changed: Causes whose realised value is not the planned one; the others contribute exactly zero.
-    Returns:
-        Cause -> g. The sum is ``value(changed) - value({})``, up to rounding.
-    Source:
-        L. S. Shapley, A Value for n-Person Games, 1953.
+        changed: Causes whose realised value is not the planned one.
     """
-    known = {
-        some: value(some)
-        for size in range(len(changed) + 1)
-        for some in map(frozenset, combinations(sorted(changed), size))
-    }
-    shares = dict.fromkeys(CAUSES, 0.0)
-    count = len(changed)
-    for cause in changed:
-        for some, before in known.items():
-            if cause not in some:
-                weight = factorial(len(some)) * factorial(count - len(some) - 1) / factorial(count)
-                shares[cause] += weight * (known[some | {cause}] - before)
-    return shares
+    return dict.fromkeys(CAUSES, 0.0) | shares_of(value, sorted(changed))

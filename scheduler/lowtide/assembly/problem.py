@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.types import Candidate, PlanProblem
-from lowtide_core.errors import InputError
+from lowtide.planning.energy import booked_s
+from lowtide.planning.types import Candidate, Misfit, Moves, PlanProblem
+from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL
 from lowtide_core.spans import Span
 
@@ -37,6 +38,7 @@ class Gathered:
         skipped: Links of the chain that were not used, and why.
         offers: The machine chosen in each region that sells the accelerator.
         power: Estimate behind each place's power.
+        excluded: Places that the user's limits rule out before anything is planned, and why.
     """
 
     problem: PlanProblem
@@ -44,6 +46,7 @@ class Gathered:
     skipped: tuple[Skipped, ...]
     offers: Mapping[RegionId, Offer]
     power: Mapping[RegionId, PowerEstimate]
+    excluded: tuple[Misfit, ...] = ()
 
 
 def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
@@ -51,8 +54,10 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
 
     Raises:
         InputError: A place does not offer the accelerator, or an input names nothing that is known.
+        InfeasibleError: Residency or latency leave no place.
         ProviderError: No source of the chain covers a zone.
     """
+    request, excluded = within_limits(request)
     offers = _offers(request)
     _require_offered(request, offers)
     everywhere = dict.fromkeys(
@@ -61,7 +66,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     resolution = chain.resolve(
         tuple(everywhere),
         span=Span(request.earliest_utc, request.deadline_utc + max(MARGIN, timedelta(seconds=request.duration_s))),
-        needed=Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=request.duration_s)),
+        needed=Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=_least_s(request))),
         wanted="forecast",
     )
     power = {place.region: _power(request, place, offers) for place in (*request.places, request.home) if place}
@@ -77,10 +82,89 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
         if baseline is None
         else _candidate(request, baseline, resolution.series, offers, power[baseline.region]),
         no_baseline_why=why,
-        pausable=request.pausable,
+        manner=request.manner,
+        judgement=request.judgement,
         max_price_usd=request.max_price_usd,
+        moves=_moves(request, resolution.series),
+        done_s=request.done_s,
+        running=request.running,
+        pauses_used=request.pauses_used,
     )
-    return Gathered(problem, resolution.series, resolution.skipped, offers, power)
+    return Gathered(problem, resolution.series, resolution.skipped, offers, power, excluded)
+
+
+def _least_s(request: PlanRequest) -> float:
+    """What must be known of the intensity, for there to be any plan: the shortest run, begun at once; s."""
+    widths = request.manner.widths
+    whole_s = booked_s(request.manner, request.duration_s)
+    fastest = 1.0 if widths is None else widths.at(widths.base)[0] / max(widths.throughput)
+    return max(1.0, (whole_s - request.done_s) * fastest)
+
+
+def within_limits(request: PlanRequest) -> tuple[PlanRequest, tuple[Misfit, ...]]:
+    """The request with the places that residency and latency allow, and the others with their reasons.
+
+    Raises:
+        InputError: A residency that nobody knows. InfeasibleError: No place is left.
+    """
+    if not request.residency and request.max_latency_ms is None:
+        return request, ()
+    excluded = [misfit for place in request.places if (misfit := _beyond_limits(request, place)) is not None]
+    regions = {misfit.region for misfit in excluded}
+    left = tuple(place for place in request.places if place.region not in regions)
+    if not left:
+        first = excluded[0]
+        raise InfeasibleError(
+            f"None of {len(excluded)} places is within the limits: {first.region}, {first.why}.",
+            hint="Widen --residency or --max-latency, or name other --regions.",
+            misfits=tuple(excluded),
+        )
+    return replace(request, places=left), tuple(excluded)
+
+
+def _beyond_limits(request: PlanRequest, place: Place) -> Misfit | None:
+    from lowtide_facts.regions import find_region, in_residency, zone_in_residency
+
+    if request.residency:
+        at_home = place.region == LOCAL
+        inside = (
+            zone_in_residency(place.zone, request.residency)
+            if at_home
+            else in_residency(find_region(place.region), request.residency)
+        )
+        if not inside:
+            return Misfit(place.region, place.zone, f"it does not lie in {request.residency.upper()}", "residency")
+    origin, most_ms = request.latency_from, request.max_latency_ms
+    if most_ms is None or origin is None or origin.region == place.region:
+        return None
+    from lowtide_facts.network import round_trip_ms
+
+    if LOCAL in (origin.region, place.region):
+        why = "its distance is not known: home is a zone, not a region"
+        return Misfit(place.region, place.zone, why, "latency")
+    takes_ms = round_trip_ms(origin.region, place.region)
+    if takes_ms is None or takes_ms > most_ms:
+        told = "is not known" if takes_ms is None else f"is some {takes_ms:.0f} ms (modelled from the distance)"
+        return Misfit(place.region, place.zone, f"the round trip to {origin.region} {told}", "latency")
+    return None
+
+
+def _moves(request: PlanRequest, series: Mapping[ZoneId, SignalSeries]) -> Moves | None:
+    """What moving the checkpoint between each pair of places emits, costs and takes."""
+    size_gb = request.checkpoint_gb
+    if size_gb is None or request.manner.pausing is None or len(request.places) < 2:
+        return None
+    count = len(request.places)
+    emitted, paid, takes = np.zeros((count, count)), np.zeros((count, count)), np.zeros((count, count))
+    for row, origin in enumerate(request.places):
+        for column, place in enumerate(request.places):
+            if row == column:
+                continue
+            moved_g, usd = _bring(size_gb, origin, place, series)
+            emitted[row, column] = moved_g
+            paid[row, column] = np.nan if usd is None else usd
+            takes[row, column] = _takes_s(request, size_gb)
+    return Moves(emitted, paid, takes)
 
 
 def _offers(request: PlanRequest) -> dict[RegionId, Offer]:
@@ -147,8 +231,9 @@ def _candidate(
         power_w=power.power_w,
         pue=_pue(request, place),
         transfer_g=transfer_g,
-        price_usd_per_h=offer.price_usd_per_h if offer else None,
+        price_usd_per_h=0.0 if place.region == LOCAL else offer.price_usd_per_h if offer else None,
         egress_usd=egress_usd,
+        transfer_s=_takes_s(request, request.data_gb) if _travels(request, place) else 0.0,
     )
 
 
@@ -160,16 +245,33 @@ def _pue(request: PlanRequest, place: Place) -> float:
     return pue_of(place.region).pue
 
 
+def _travels(request: PlanRequest, place: Place) -> bool:
+    """Whether data has to be brought to the place first."""
+    origin = request.data_from
+    return bool(request.data_gb) and origin is not None and origin.region != place.region
+
+
+def _takes_s(request: PlanRequest, size_gb: float) -> float:
+    """How long so much data is on its way; 0 where nobody said how fast it is."""
+    return size_gb / request.bandwidth_gb_per_s if request.bandwidth_gb_per_s else 0.0
+
+
 def _transfer(request: PlanRequest, place: Place, series: Mapping[ZoneId, SignalSeries]) -> tuple[float, float | None]:
-    """Emissions and price of bringing the data there; the mean intensity of both ends, since nobody says when.
+    """Emissions and price of bringing the data there."""
+    if not _travels(request, place) or request.data_from is None:
+        return 0.0, 0.0
+    return _bring(request.data_gb, request.data_from, place, series)
+
+
+def _bring(
+    size_gb: float, origin: Place, place: Place, series: Mapping[ZoneId, SignalSeries]
+) -> tuple[float, float | None]:
+    """Emissions, g, and price, USD, of a transfer: at the mean intensity of both ends, since nobody says when.
 
     The price is None where it is not known: between providers, mostly.
     """
-    origin = request.data_from
-    if not request.data_gb or origin is None or origin.region == place.region:
-        return 0.0, 0.0
     from lowtide_facts.network import egress_usd_per_gb, transfer_g
 
     ends = [float(np.nanmean(series[zone].intensity_g_per_kwh)) for zone in (origin.zone, place.zone)]
     egress = egress_usd_per_gb(origin.region, place.region) if origin.region != LOCAL else 0.0
-    return transfer_g(request.data_gb, *ends), None if egress is None else egress * request.data_gb
+    return transfer_g(size_gb, *ends), None if egress is None else egress * size_gb

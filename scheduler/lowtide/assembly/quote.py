@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.problem import build_problem
+from lowtide.planning.explain import explain
+from lowtide.planning.replan import replan
 from lowtide.planning.solve import require_plan, solve
 from lowtide_core.places import LOCAL
 from lowtide_core.spans import iso_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lowtide.assembly.problem import Gathered
     from lowtide.assembly.request import PlanRequest
-    from lowtide.planning.types import Plan
+    from lowtide.planning.explain import Explanation
+    from lowtide.planning.types import NoPlan, Plan, Segment
     from lowtide_core.series import SignalSeries
     from lowtide_providers.signals.chain import Chain
 
@@ -42,6 +47,7 @@ class Quote:
     def to_json(self) -> dict[str, object]:
         """The contract of ``lowtide plan --json``, and more."""
         plan, forecast, request = self.plan, self.plan.forecast, self.request
+        guess = request.manner.guess
         return {
             "segments": [
                 {
@@ -50,6 +56,7 @@ class Quote:
                     "region": segment.region,
                     "zone": segment.zone,
                     "width": segment.width,
+                    "energy_kwh": plan.energy_of(segment),
                 }
                 for segment in plan.segments
             ],
@@ -75,17 +82,42 @@ class Quote:
             },
             "forecast_edge": plan.forecast_edge,
             "chance_worse": plan.chance_worse,
+            "held_back_g": plan.held_back_g,
+            "pauses": len(plan.segments) - 1,
             "price_usd": plan.price_usd,
+            "transfer_g": plan.transfer_g,
+            "pue": plan.pue,
             "power_w": self.power_w,
             "power_basis": self.power_basis,
             "earliest_utc": iso_utc(request.earliest_utc),
             "deadline_utc": iso_utc(request.deadline_utc),
             "duration_s": request.duration_s,
+            "duration_low_s": guess.low_s if guess else request.duration_s,
+            "duration_high_s": guess.high_s if guess else request.duration_s,
+            "keep_deadline_share": guess.keep_share if guess else None,
+            "explanation": self._explanation_json(),
             "home": None if request.home is None else _name(request.home.region, request.home.zone),
-            "misfits": [{"region": m.region, "zone": m.zone, "why": m.why} for m in plan.misfits],
+            "misfits": [
+                {"region": m.region, "zone": m.zone, "limit": m.limit, "why": m.why, "short_by_s": m.short_by_s}
+                for m in plan.misfits
+            ],
             "sources_not_used": [
                 {"zone": skip.zone, "source": skip.source, "why": skip.why} for skip in self.gathered.skipped
             ],
+        }
+
+    @property
+    def explanation(self) -> Explanation:
+        """What each freedom brought, and what a little more of it would bring; solved when it is asked for."""
+        return explain(self.gathered.problem, self.plan)
+
+    def _explanation_json(self) -> dict[str, object]:
+        told = self.explanation
+        return {
+            "against_g": told.against_g,
+            **{f"{freedom}_g": told.saved_g.get(freedom) for freedom in ("time", "place", "pausing", "width")},
+            "hour_more_g": told.hour_more_g,
+            "binding": [{"limit": binding.limit, "gain_g": binding.gain_g} for binding in told.binding],
         }
 
 
@@ -97,7 +129,18 @@ def quote(request: PlanRequest, chain: Chain) -> Quote:
         InfeasibleError: No place fits.
     """
     gathered = build_problem(request, chain)
-    return Quote(request, gathered, require_plan(solve(gathered.problem), gathered.problem))
+    return _quoted(request, gathered, solve(gathered.problem))
+
+
+def requote(request: PlanRequest, chain: Chain, kept: Sequence[Segment]) -> Quote:
+    """As ``quote``, for a job that has a plan: its old segments stay where nothing better is known."""
+    gathered = build_problem(request, chain)
+    return _quoted(request, gathered, replan(gathered.problem, kept))
+
+
+def _quoted(request: PlanRequest, gathered: Gathered, answer: Plan | NoPlan) -> Quote:
+    plan = require_plan(answer, gathered.problem)
+    return Quote(request, gathered, replace(plan, misfits=(*plan.misfits, *gathered.excluded)))
 
 
 def _name(region: str, zone: str) -> str:

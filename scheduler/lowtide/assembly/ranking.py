@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lowtide.assembly.problem import Gathered
     from lowtide.assembly.request import PlanRequest
-    from lowtide.planning.solve import Option
+    from lowtide.planning.options import Option
     from lowtide.planning.types import Misfit
     from lowtide_core.offers import Offer
     from lowtide_core.series import SignalSeries
@@ -52,7 +52,7 @@ class RankedRegion:
 
     @property
     def best_start_utc(self) -> datetime | None:
-        return None if self.place_only else from_epoch_s(self.option.pieces[0].start_s)
+        return None if self.place_only else from_epoch_s(self.option.runs[0].start_s)
 
     def to_json(self) -> dict[str, object]:
         """The contract of ``lowtide regions --json``, and more."""

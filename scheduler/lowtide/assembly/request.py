@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lowtide.jobs.manner import EXPECTED, PLAIN, Judgement, Manner
 from lowtide_core.errors import InputError
 from lowtide_core.places import LOCAL, Place
 
@@ -25,8 +26,14 @@ class PlanRequest:
         gpu: Accelerator model, found in the facts; empty for a job without one. gpu_count: how many.
         cpus: Threads that the job keeps busy.
         power_w: IT power of the job's share of the node, where the user knows it; None is modelled.
+        manner: How it runs: pauses, power over the run, widths, a duration that is not known.
+        judgement: What counts as better, and how much better it must be.
         data_gb, data_from: Data to be brought to the place first, and where it lies.
+        bandwidth_gb_per_s: How fast data is brought; None: the time that it takes is not counted.
+        checkpoint_gb: What has to move along when the job goes on in another region; None: it stays where it began.
+        residency, max_latency_ms, latency_from: Limits on the places; those that break one are told as misfits.
         local_pue: Facility over IT energy of this machine.
+        done_s, running, pauses_used: Of a job that has begun: how far it is, and how.
     """
 
     duration_s: float
@@ -39,10 +46,19 @@ class PlanRequest:
     gpu_count: int = 1
     cpus: float = 4
     power_w: float | None = None
-    pausable: bool = False
+    manner: Manner = PLAIN
+    judgement: Judgement = EXPECTED
     max_price_usd: float | None = None
     data_gb: float = 0.0
     data_from: Place | None = None
+    bandwidth_gb_per_s: float | None = None
+    checkpoint_gb: float | None = None
+    residency: str = ""
+    max_latency_ms: float | None = None
+    latency_from: Place | None = None
+    done_s: float = 0.0
+    running: bool = False
+    pauses_used: int = 0
     local_pue: float = 1.0
 
 

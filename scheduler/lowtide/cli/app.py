@@ -18,11 +18,14 @@ VERBS = {
     "demo": "Show the whole path on this machine, in a minute.",
     "regions": "Rank the cloud regions that offer an accelerator.",
     "plan": "Say when and where a job emits least; start nothing.",
+    "plan-fleet": "Plan a file of jobs together, under capacities.",
     "submit": "Plan a job and have it run at the planned time.",
     "jobs": "List jobs.",
     "show": "Show one job: plan, attempts, events.",
     "logs": "Print what a job printed.",
     "cancel": "Cancel jobs that wait or run.",
+    "pause": "Pause a running job.",
+    "resume": "Let a paused job run on.",
     "report": "Compare what was planned with what came.",
     "run": "Run a command now and measure its energy.",
     "recover": "Close the journals of runs that were killed.",
@@ -32,7 +35,8 @@ VERBS = {
     "doctor": "Check this machine: meters, store, home, keys.",
     "config": "Show or set the settings (home, tokens, ...).",
 }
-"""Help line of each verb; the module ``lowtide.cli.<verb>`` holds its command, with the same line (a test holds it)."""
+"""Help line of each verb; the module ``lowtide.cli.<verb>``, a dash being an underline, holds its command with
+the same line (a test holds it)."""
 
 
 class LazyGroup(click.Group):
@@ -44,7 +48,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"lowtide.cli.{cmd_name}").command
+        command: click.Command = import_module(f"lowtide.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

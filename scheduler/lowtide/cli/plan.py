@@ -14,9 +14,11 @@ from lowtide.asking import Asked, plan_request
 from lowtide.assembly.problem import MARGIN
 from lowtide.assembly.quote import Quote, quote
 from lowtide.cli.app import VERBS
+from lowtide.cli.frontier import frontier_lines
 from lowtide.cli.home import with_home
-from lowtide.cli.options import asked_options, json_option, now_option, signal_option
+from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option, with_history
 from lowtide.cli.plot import plot
+from lowtide.jobs.manner import Pausing
 from lowtide.planning.solve import solve
 from lowtide.planning.types import Plan, PlanProblem
 from lowtide.reports import figures
@@ -29,31 +31,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from lowtide.assembly.choices import Choice
     from lowtide.planning.types import Segment
     from lowtide_providers.signals.chain import Skipped
 
 _WIDTH = 100
 _PIECES_SHOWN = 4
+_NOTHING_G = 1e-6
 _OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
 
-@click.command(help=VERBS["plan"])
+@click.command(cls=Sectioned, help=VERBS["plan"])
 @asked_options
+@click.option("--frontier", is_flag=True, help="Every plan that no other betters in emissions, price and finish.")
 @signal_option()
 @now_option()
 @json_option()
-def command(signal: str, now_text: str, as_json: bool, **typed: object) -> None:
+def command(frontier: bool, signal: str, now_text: str, as_json: bool, **typed: object) -> None:
     wiring = Wiring()
     now_utc = parse_instant_utc(now_text, now_utc=wiring.now_utc()) if now_text else wiring.now_utc()
-    asked = Asked(**typed)  # type: ignore[arg-type]
+    asked = with_history(Asked(**typed), wiring)  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
     found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
+    choices: tuple[Choice, ...] = ()
+    if frontier:
+        from lowtide.assembly.choices import choices_of
+
+        choices = choices_of(found)
     if as_json:
         import json
 
-        click.echo(json.dumps(found.to_json(), indent=2))
+        told = found.to_json() | ({"frontier": [choice.to_json() for choice in choices]} if frontier else {})
+        click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(lines(found, now_utc)))
+        click.echo("\n".join([*lines(found, now_utc), *(frontier_lines(choices) if frontier else ())]))
 
 
 def lines(found: Quote, now_utc: datetime) -> list[str]:
@@ -67,6 +78,7 @@ def lines(found: Quote, now_utc: datetime) -> list[str]:
         "",
         *_figures(found, now_utc),
         *_folded(_doubts(found)),
+        *_folded(_reasons(found)),
         *_more(found),
     ]
 
@@ -99,6 +111,12 @@ def _headlines(found: Quote) -> list[str]:
     issued = f", issued {figures.clock(forecast.issued_at)}" if forecast.issued_at else ""
     note = f", {found.series.note}" if found.series.note else ""
     took = figures.duration(found.request.duration_s)
+    guess, widths = found.request.manner.guess, found.request.manner.widths
+    if guess is not None:
+        seen = f", like {len(guess.sample_s)} seen before" if guess.sample_s else ""
+        took = f"{figures.duration(guess.low_s)} to {figures.duration(guess.high_s)}{seen}"
+    if widths is not None:
+        took += f" of work at width {widths.base}"
     return [
         f"{where} · {took} at {figures.significant(found.power_w)} W ({found.power_basis})",
         f"{forecast.source}{issued}{note}",
@@ -128,14 +146,19 @@ def _figures(found: Quote, now_utc: datetime) -> list[str]:
     lines = []
     for a, b, c, d in rows:
         lines += _fold(f"{a:<10}{b:<39}{c:<14}{d}".rstrip(), " " * (63 if d else 10))
-    if len(plan.segments) > 1:
+    if len(plan.segments) > 1 or plan.segments[0].width != 1:
         lines += _fold(f"{'runs':<10}{', '.join(_pieces(plan.segments))}", " " * 10)
     return lines
 
 
 def _pieces(segments: tuple[Segment, ...]) -> Iterator[str]:
-    """``Sat 10 Jan 09:00-10:00 UTC``, ``12:00-13:00``: the day and the name of the clock only where they change."""
+    """``Sat 10 Jan 09:00-10:00 UTC``, ``12:00-13:00``: the day and the name of the clock only where they change.
+
+    The width and the place stand behind where they are not the same for all.
+    """
     day = clock = ""
+    several_widths = any(segment.width != 1 for segment in segments)
+    several_places = len({segment.region for segment in segments}) > 1
     for segment in segments[:_PIECES_SHOWN]:
         said = []
         ends = [instant.astimezone() for instant in (segment.start_utc, segment.end_utc)]
@@ -149,14 +172,19 @@ def _pieces(segments: tuple[Segment, ...]) -> Iterator[str]:
                 clock = f"{instant:%Z}"
                 shown.append(clock)
             said.append(" ".join(shown))
-        yield "-".join(said)
+        width = f" x{segment.width}" if several_widths else ""
+        yield "-".join(said) + width + (f" in {segment.region}" if several_places else "")
     if len(segments) > _PIECES_SHOWN:
         yield f"... and {len(segments) - _PIECES_SHOWN} more, --json lists them"
 
 
 def _doubts(found: Quote) -> list[str]:
     plan = found.plan
-    sure = "exact for this forecast" if plan.forecast.kind == "forecast" else "exact for this model of the grid"
+    of_what = "this forecast" if plan.forecast.kind == "forecast" else "this model of the grid"
+    sure = f"exact for {of_what}"
+    if not plan.exact:
+        over_pct = 100 * (plan.emissions_g - plan.bound_g) / plan.bound_g if plan.bound_g > 0 else float("inf")
+        sure = f"at most {figures.significant(over_pct, 2)} % above the best for {of_what}"
     if plan.chance_worse is not None:
         than = "starting at once" if plan.baseline_g is None or found.request.home in found.request.places else "home"
         sure += f" · {100 * plan.chance_worse:.0f} in 100 such plans turn out worse than {than}"
@@ -164,6 +192,18 @@ def _doubts(found: Quote) -> list[str]:
     if plan.forecast_edge:
         until = figures.clock(plan.forecast.known_until_utc)
         lines.append(f"the best window is the last of the forecast (known until {until}): a better one may lie beyond")
+    if plan.held_back_g:
+        lines.append(
+            f"{figures.grams(plan.held_back_g)} less would be expected from a shift, which does not beat the error of "
+            "the forecast: --no-guard shifts it all the same"
+        )
+    guess = found.request.manner.guess
+    if guess is not None:
+        lines.append(f"booked so that the deadline is kept in {100 * guess.keep_share:.3g} of 100 such jobs")
+    if plan.misfits:
+        first = plan.misfits[0]
+        more = f", and {len(plan.misfits) - 1} more: --json lists them" if len(plan.misfits) > 1 else ""
+        lines.append(f"does not fit: {first.region}, {first.why}{more}")
     for skip in found.gathered.skipped:
         lines.append(f"not used for {skip.zone}: {_reason(skip)}")
     return lines
@@ -177,6 +217,22 @@ def _reason(skip: Skipped) -> str:
     return _OPERATION.sub(lambda match: match[1] or "", why.rstrip("."))
 
 
+_BRINGS = {"time": "time", "place": "place", "pausing": "pauses", "width": "widths"}
+
+
+def _reasons(found: Quote) -> list[str]:
+    """What each freedom brought, and which limit binds."""
+    told = found.explanation
+    lines = []
+    if told.against_g and len(told.saved_g) > 1 and any(abs(grams) > _NOTHING_G for grams in told.saved_g.values()):
+        parts = (f"{_BRINGS[freedom]} {figures.signed_grams(-grams)}" for freedom, grams in told.saved_g.items())
+        lines.append(f"made of: {' · '.join(parts)}")
+    if told.binding:
+        parts = (f"{binding.limit} (relaxed: {figures.signed_grams(-binding.gain_g)})" for binding in told.binding)
+        lines.append(f"binding: {' · '.join(parts)}")
+    return lines
+
+
 def _more(found: Quote) -> list[str]:
     """What a little more freedom would bring: solved, not guessed."""
     against = found.plan.baseline_g or found.plan.at_once_g
@@ -184,8 +240,8 @@ def _more(found: Quote) -> list[str]:
         return []
     problem = found.gathered.problem
     asked: list[tuple[str, str, PlanProblem]] = []
-    if not problem.pausable:
-        asked.append(("--pausable (plan only in this version)", "pausing", replace(problem, pausable=True)))
+    if problem.manner.pausing is None and problem.manner.widths is None:
+        asked.append(("--pausable", "pausing", replace(problem, manner=replace(problem.manner, pausing=Pausing()))))
     later_utc = problem.deadline_utc + MARGIN
     if found.plan.forecast.known_until_utc >= later_utc:
         more_time = f"{figures.duration(MARGIN.total_seconds())} more time"

@@ -12,7 +12,7 @@ from lowtide.asking import Asked, plan_request
 from lowtide.assembly.quote import quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
-from lowtide.cli.options import asked_options, json_option, signal_option
+from lowtide.cli.options import Sectioned, asked_options, json_option, signal_option, with_history
 from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _POLL_S = 1.0
 
 
-@click.command(help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
+@click.command(cls=Sectioned, help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
 @asked_options
 @signal_option()
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
@@ -52,13 +52,16 @@ def command(
     as_json: bool,
     **typed: object,
 ) -> int:
+    from lowtide.dispatch.pausing import require_suspendable
     from lowtide.service.submitting import Order, parse_environment, submit
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
-    asked = Asked(**typed)  # type: ignore[arg-type]
+    asked = with_history(Asked(**typed, fixed_width=True), wiring)  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
-    wiring.engine(engine)
+    runner = wiring.engine(engine)
+    if asked.pausable:
+        require_suspendable(engine, runner)
     found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
     order = Order(
         argv=tuple(argv),

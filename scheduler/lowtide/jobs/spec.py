@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
-from lowtide.jobs.manner import Judgement, Manner
+from lowtide.jobs.manner import EXPECTED, PLAIN, Judgement, Manner
 from lowtide.jobs.window import require_time
 from lowtide_core.errors import InputError
 
@@ -58,8 +58,8 @@ class JobSpec:
     name: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     pausable: bool = False
-    manner: Manner = Manner()
-    judgement: Judgement = Judgement()
+    manner: Manner = PLAIN
+    judgement: Judgement = EXPECTED
     bandwidth_gb_per_s: float | None = None
 
     def __post_init__(self) -> None:

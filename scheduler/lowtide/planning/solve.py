@@ -1,61 +1,77 @@
-"""``PlanProblem`` -> ``Plan``: every candidate solved exactly, the least emitting taken."""
+"""``PlanProblem`` -> ``Plan``: every candidate solved, the best taken, and shifted only where that beats the error."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lowtide.planning.chances import chance_of_excess, difference_variance
-from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
-from lowtide.planning.windows import (
-    Piece,
-    StepSeries,
-    best_pieces,
-    best_window,
-    known_until_s,
-    mean_over,
-    seconds_in_steps,
+from lowtide.planning.chances import chance_of_excess
+from lowtide.planning.energy import booked_s
+from lowtide.planning.options import (
+    BASELINE,
+    Option,
+    at_once,
+    evaluate_one,
+    operational_at_once,
+    option_of,
+    run_kwh,
+    variance_g2,
 )
+from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
 from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
-from lowtide_core.spans import from_epoch_s, iso_utc
+from lowtide_core.spans import from_epoch_s
 
 if TYPE_CHECKING:
-    from lowtide.planning.types import Candidate, PlanProblem
-    from lowtide_core.series import FloatArray
+    from collections.abc import Sequence
+
+    from lowtide.planning.types import PlanProblem
 
 _AT_EDGE_S = 1e-3
+G_PER_T = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Option:
-    """One candidate's best run: when, and what it emits. ``at_once_g`` is the same place from the earliest time."""
+class Decision:
+    """The option that is taken, and what was decided against.
 
-    candidate: Candidate
-    pieces: tuple[Piece, ...]
-    known_until_s: float
-    energy_kwh: float
-    emissions_g: float
-    emissions_low_g: float | None
-    emissions_high_g: float | None
-    at_once_g: float | None
-    price_usd: float | None
+    Attributes:
+        bound_g: No option emits less. held_back_g: what the guard gave up.
+    """
+
+    best: Option
+    misfits: tuple[Misfit, ...]
+    bound_g: float
+    held_back_g: float
 
 
 def solve(problem: PlanProblem) -> Plan | NoPlan:
-    """The plan with the least expected emissions; of equals, the earliest and then the first candidate.
+    """The best plan; of equals, the earliest and then the first candidate.
+
+    Best is what emits least; with a carbon price, what costs least with its emissions at that price; in robust mode,
+    by the upper end of the band. It is shifted in time, and away from home, only as far as that beats the error.
 
     Raises:
         InputError: Candidates stand in different frames, or a power, PUE or duration is out of range.
     """
+    decision = decide(problem)
+    return decision if isinstance(decision, NoPlan) else plan_of(problem, decision)
+
+
+def decide(problem: PlanProblem) -> Decision | NoPlan:
+    """What ``solve`` makes a plan of; the same errors."""
     options, misfits = evaluate(problem)
+    if problem.moves is not None:
+        from lowtide.planning.moving import moving_options
+
+        options = (*options, *moving_options(problem))
     if not options:
         return NoPlan(misfits)
-    best = min(options, key=lambda option: (option.emissions_g, option.pieces[0].start_s))
-    return _plan(problem, best, misfits)
+    guarded = [_guard_time(problem, option) for option in options]
+    best = _guard_place(problem, best_of(problem, guarded), guarded)
+    wished = best_of(problem, options)
+    held_back_g = max(0.0, best.emissions_g - wished.emissions_g) if best.runs != wished.runs else 0.0
+    return Decision(best, misfits, min(option.bound_g for option in options), held_back_g)
 
 
 def require_plan(answer: Plan | NoPlan, problem: PlanProblem) -> Plan:
@@ -69,189 +85,165 @@ def require_plan(answer: Plan | NoPlan, problem: PlanProblem) -> Plan:
         "deadline": "move the deadline",
         "forecast": "choose a source that looks further ahead (--signal climatology), or a shorter job",
         "price": "raise --max-price",
+        "residency": "widen --residency",
+        "latency": "raise --max-latency",
     }
     raise InfeasibleError(
         f"No place fits: {reasons}{f'; and {more} more' if more > 0 else ''}.",
         hint=f"To relax: {' or '.join(relax[limit] for limit in sorted(limits))}.",
         misfits=answer.misfits,
         deadline_utc=problem.deadline_utc,
+        short_by_s=min((misfit.short_by_s for misfit in answer.misfits if misfit.short_by_s > 0), default=0.0),
     )
 
 
 def evaluate(problem: PlanProblem) -> tuple[tuple[Option, ...], tuple[Misfit, ...]]:
     """Every candidate's best run, and the candidates that do not fit, both in the order of the candidates."""
     _require_sound(problem)
-    answers = [_evaluate_one(problem, candidate) for candidate in problem.candidates]
+    answers = [evaluate_one(problem, place) for place in range(len(problem.candidates))]
     return (
         tuple(answer for answer in answers if isinstance(answer, Option)),
         tuple(answer for answer in answers if isinstance(answer, Misfit)),
     )
 
 
+def best_of(problem: PlanProblem, options: Sequence[Option]) -> Option:
+    """The option of the least score; of equals the earliest, then the first."""
+    return min(options, key=lambda option: (score_g(problem, option), option.runs[0].start_s))
+
+
+def score_g(problem: PlanProblem, option: Option) -> float:
+    """What an option is judged by: its emissions, or the upper end of their band, and its price at the carbon price."""
+    judgement = problem.judgement
+    carbon_g = option.emissions_g
+    if judgement.robust and option.emissions_high_g is not None:
+        carbon_g = option.emissions_high_g
+    if judgement.carbon_price_usd_per_t is None:
+        return carbon_g
+    return carbon_g + (option.price_usd or 0.0) * G_PER_T / judgement.carbon_price_usd_per_t
+
+
 def _require_sound(problem: PlanProblem) -> None:
     if not problem.candidates:
         raise InputError("There is no place to plan for.", hint="Name at least one zone or region.")
-    if not problem.duration_s > 0:
+    if not 0 < problem.duration_s < float("inf"):
         raise InputError(f"The duration is {problem.duration_s} s.", hint="Give a positive one, such as 4h.")
+    if not 0 <= problem.done_s < booked_s(problem.manner, problem.duration_s):
+        raise InputError(f"{problem.done_s} s of the job are done already.", hint="Then nothing is left to plan.")
+    carbon_price = problem.judgement.carbon_price_usd_per_t
+    if carbon_price is not None and not 0 < carbon_price < float("inf"):
+        raise InputError(f"The carbon price is {carbon_price} USD/t.", hint="Give a positive one, such as 100.")
+    if carbon_price is not None and problem.manner.widths is not None:
+        raise InputError("A carbon price and several widths cannot be planned together.", hint="Leave one out.")
     everyone = (*problem.candidates, *((problem.baseline,) if problem.baseline else ()))
     for candidate in everyone:
-        if not (candidate.power_w > 0 and candidate.pue >= 1 and candidate.transfer_g >= 0):
+        possible = candidate.power_w > 0 and candidate.pue >= 1
+        if not (possible and candidate.transfer_g >= 0 and candidate.transfer_s >= 0):
             raise InputError(
                 f"{candidate.region}: power {candidate.power_w} W, PUE {candidate.pue}, "
-                f"transfer {candidate.transfer_g} g cannot be.",
+                f"transfer {candidate.transfer_g} g in {candidate.transfer_s} s cannot be.",
                 hint="Power is positive, PUE at least 1, transfer not negative.",
             )
     require_one_frame((f"{c.region} ({c.series.source})", c.series.frame) for c in everyone)
 
 
-def _evaluate_one(problem: PlanProblem, candidate: Candidate) -> Option | Misfit:
-    earliest_s, deadline_s = problem.earliest_utc.timestamp(), problem.deadline_utc.timestamp()
-    series = steps_of(candidate)
-    known_s = known_until_s(series, earliest_s)
-    end_by_s = min(deadline_s, known_s)
-    short_by_s = earliest_s + problem.duration_s - end_by_s
-    if short_by_s > 1e-6:
-        by_forecast = known_s < deadline_s and earliest_s + problem.duration_s <= deadline_s
-        if by_forecast:
-            why = f"{candidate.series.source} is known only until {iso_utc(from_epoch_s(known_s))}"
-            return Misfit(candidate.region, candidate.zone, why, "forecast", short_by_s)
-        why = f"needs {short_by_s / SECONDS_PER_HOUR:.3g} h more before the deadline"
-        return Misfit(candidate.region, candidate.zone, why, "deadline", short_by_s)
-    price_usd = _price_usd(candidate, problem.duration_s)
-    limit_usd = problem.max_price_usd
-    if limit_usd is not None and (price_usd is None or price_usd > limit_usd):
-        why = "no price is known" if price_usd is None else f"costs ${price_usd:.2f}, the limit is ${limit_usd:.2f}"
-        return Misfit(candidate.region, candidate.zone, why, "price")
-    if problem.pausable:
-        pieces = best_pieces(series, earliest_s, end_by_s, problem.duration_s)
-    else:
-        pieces = (best_window(series, earliest_s, end_by_s, problem.duration_s),)
-    return _option(problem, candidate, pieces, known_s, price_usd)
+def _guard_time(problem: PlanProblem, option: Option) -> Option:
+    """The option, or the run at once at its place where waiting does not beat the error of the forecast."""
+    least_sigmas = problem.judgement.least_sigmas
+    if not least_sigmas or option.at_once_g is None:
+        return option
+    runs = tuple(run._replace(place=option.place) for run in at_once(problem, option.candidate))
+    if runs == option.runs or runs[-1].end_s > problem.deadline_utc.timestamp():
+        return option
+    now = option_of(problem, runs, option.known_until_s, exact=option.exact)
+    now = replace(now, bound_g=option.bound_g)
+    return option if _beats_error(problem, option, now) else now
 
 
-def _option(
-    problem: PlanProblem, candidate: Candidate, pieces: tuple[Piece, ...], known_s: float, price_usd: float | None
-) -> Option:
-    low, high = candidate.series.low_g_per_kwh, candidate.series.high_g_per_kwh
-    return Option(
-        candidate=candidate,
-        pieces=pieces,
-        known_until_s=known_s,
-        energy_kwh=_energy_kwh(problem, candidate),
-        emissions_g=_emissions_g(problem, candidate, candidate.series.intensity_g_per_kwh, pieces),
-        emissions_low_g=None if low is None else _emissions_g(problem, candidate, low, pieces),
-        emissions_high_g=None if high is None else _emissions_g(problem, candidate, high, pieces),
-        at_once_g=at_once_g(problem, candidate),
-        price_usd=price_usd,
-    )
+def _guard_place(problem: PlanProblem, best: Option, options: Sequence[Option]) -> Option:
+    """The best option, or home's where going away does not beat the error."""
+    home = problem.baseline
+    at_home = [option for option in options if home is not None and option.candidate.region == home.region]
+    if not problem.judgement.least_sigmas or not at_home or best.candidate.region == at_home[0].candidate.region:
+        return best
+    return best if _beats_error(problem, best, at_home[0]) else at_home[0]
 
 
-def _energy_kwh(problem: PlanProblem, candidate: Candidate) -> float:
-    return candidate.power_w * problem.duration_s / JOULES_PER_KWH
-
-
-def _emissions_g(
-    problem: PlanProblem, candidate: Candidate, intensity_g_per_kwh: FloatArray, pieces: tuple[Piece, ...]
-) -> float:
-    """IT energy x PUE x mean intensity over the pieces + transfer; g, NaN where a part has no intensity."""
-    mean_g_per_kwh = mean_over(steps_of(candidate)._replace(values=intensity_g_per_kwh), pieces)
-    return _energy_kwh(problem, candidate) * candidate.pue * mean_g_per_kwh + candidate.transfer_g
-
-
-def at_once_g(problem: PlanProblem, candidate: Candidate) -> float | None:
-    """Expected emissions of the run started at the earliest time; None where the series does not cover it."""
-    emissions_g = _emissions_g(problem, candidate, candidate.series.intensity_g_per_kwh, (_at_once(problem),))
-    return None if np.isnan(emissions_g) else emissions_g
+def _beats_error(problem: PlanProblem, option: Option, other: Option) -> bool:
+    """Whether what the option gains over the other is large beside the forecast's error of that gain."""
+    variance = variance_g2(problem, option.facility_kwh, other.facility_kwh)
+    if variance is None:
+        return True  # nothing is known of the error
+    gain_g = score_g(problem, other) - score_g(problem, option)
+    return bool(gain_g >= problem.judgement.least_sigmas * variance**0.5)
 
 
 def baseline_of(problem: PlanProblem) -> tuple[float | None, str]:
     """Emissions of the run at once at home, g; None with the reason where there is no such run to compare with."""
     if problem.baseline is None:
         return None, problem.no_baseline_why
-    emissions_g = at_once_g(problem, problem.baseline)
+    emissions_g = operational_at_once(problem, problem.baseline)[1]
     if emissions_g is None:
         return None, f"{problem.baseline.series.source} does not cover a run at once in {problem.baseline.zone}"
     return emissions_g, ""
 
 
-def steps_of(candidate: Candidate) -> StepSeries:
-    """The candidate's series as plain steps, seconds since 1970."""
-    series = candidate.series
-    return StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
-
-
-def _at_once(problem: PlanProblem) -> Piece:
-    earliest_s = problem.earliest_utc.timestamp()
-    return Piece(earliest_s, earliest_s + problem.duration_s)
-
-
-def _price_usd(candidate: Candidate, duration_s: float) -> float | None:
-    if candidate.price_usd_per_h is None or candidate.egress_usd is None:
-        return None
-    return candidate.price_usd_per_h * duration_s / SECONDS_PER_HOUR + candidate.egress_usd
-
-
-def _plan(problem: PlanProblem, best: Option, misfits: tuple[Misfit, ...]) -> Plan:
+def plan_of(problem: PlanProblem, decision: Decision) -> Plan:
+    """The option as a plan, compared with the baseline."""
+    best = decision.best
     candidate, series = best.candidate, best.candidate.series
     baseline_g, why = baseline_of(problem)
-    ends_at_edge = best.known_until_s - best.pieces[-1].end_s < _AT_EDGE_S
+    it_kwh = best.energy_kwh
+    facility = sum(float(kwh.sum()) for kwh in best.facility_kwh.values())
+    home = problem.baseline if baseline_g is not None else None
     return Plan(
-        segments=tuple(
-            Segment(from_epoch_s(piece.start_s), from_epoch_s(piece.end_s), candidate.region, candidate.zone)
-            for piece in best.pieces
-        ),
-        energy_kwh=best.energy_kwh,
+        segments=_segments(problem, best),
+        energy_kwh=it_kwh,
         emissions_g=best.emissions_g,
         emissions_low_g=best.emissions_low_g,
         emissions_high_g=best.emissions_high_g,
         at_once_g=best.at_once_g,
         baseline_g=baseline_g,
         no_baseline_why=why,
-        bound_g=best.emissions_g,
-        exact=True,
+        bound_g=min(decision.bound_g, best.emissions_g),
+        exact=best.exact,
         chance_worse=_chance_worse(problem, best, baseline_g),
         price_usd=best.price_usd,
         forecast=ForecastUsed(
             series.source, series.kind, series.issued_at, series.frame, from_epoch_s(best.known_until_s)
         ),
-        forecast_edge=ends_at_edge,
-        pue=candidate.pue,
-        transfer_g=candidate.transfer_g,
-        baseline_pue=problem.baseline.pue if problem.baseline and baseline_g is not None else None,
-        baseline_transfer_g=problem.baseline.transfer_g if problem.baseline and baseline_g is not None else None,
-        misfits=misfits,
+        forecast_edge=best.known_until_s - best.runs[-1].end_s < _AT_EDGE_S,
+        pue=candidate.pue if len(best.facility_kwh) == 1 else facility / it_kwh,
+        transfer_g=best.transfer_g,
+        baseline_pue=home.pue if home else None,
+        baseline_transfer_g=home.transfer_g if home else None,
+        misfits=decision.misfits,
+        held_back_g=decision.held_back_g,
     )
 
 
+def _segments(problem: PlanProblem, best: Option) -> tuple[Segment, ...]:
+    """The runs with their places; each with its energy, where there are several."""
+    segments = []
+    for number, run in enumerate(best.runs):
+        candidate = problem.candidates[run.place]
+        energy_kwh = None
+        if len(best.runs) > 1:
+            energy_kwh = float(run_kwh(problem, candidate, best.runs, number).sum())
+        start_utc, end_utc = from_epoch_s(run.start_s), from_epoch_s(run.end_s)
+        segments.append(Segment(start_utc, end_utc, candidate.region, candidate.zone, run.width, energy_kwh))
+    return tuple(segments)
+
+
 def _chance_worse(problem: PlanProblem, best: Option, baseline_g: float | None) -> float | None:
-    other = problem.baseline if problem.baseline and baseline_g is not None else best.candidate
-    other_g = baseline_g if baseline_g is not None else best.at_once_g
+    """Against the baseline; where there is none, against the run at once at the plan's place."""
+    if baseline_g is not None and problem.baseline is not None:
+        other = {BASELINE: operational_at_once(problem, problem.baseline)[0]}
+        other_g: float | None = baseline_g
+    else:
+        other = {best.place: operational_at_once(problem, best.candidate)[0]}
+        other_g = best.at_once_g
     if other_g is None:
         return None
-    plan_weights = _weights(best.candidate, best.pieces)
-    other_weights = _weights(other, (_at_once(problem),))
-    if other.series is best.candidate.series:
-        variances = [_variance(other, plan_weights - other_weights)]
-    else:  # errors of two zones are taken as independent
-        variances = [_variance(best.candidate, plan_weights), _variance(other, other_weights)]
-    known = [variance for variance in variances if variance is not None]
-    return chance_of_excess(other_g - best.emissions_g, sum(known)) if len(known) == len(variances) else None
-
-
-def _variance(candidate: Candidate, weights: FloatArray) -> float | None:
-    """Variance of the weighted sum over the candidate's series, g^2; None where a used step has no band."""
-    series = candidate.series
-    used = weights != 0  # steps outside both runs may have no value
-    if not used.any():
-        return 0.0
-    if series.low_g_per_kwh is None or series.high_g_per_kwh is None:
-        return None
-    low, high = series.low_g_per_kwh[used], series.high_g_per_kwh[used]
-    if np.isnan(low).any() or np.isnan(high).any():
-        return None
-    return difference_variance(weights[used], low, high, steps_of(candidate).edges_s()[:-1][used])
-
-
-def _weights(candidate: Candidate, pieces: tuple[Piece, ...]) -> FloatArray:
-    """What the run emits per g/kWh of each step, which is its facility energy there; (n,), kWh."""
-    return candidate.power_w * candidate.pue * seconds_in_steps(steps_of(candidate), pieces) / JOULES_PER_KWH
+    variance = variance_g2(problem, best.facility_kwh, other)
+    return None if variance is None else chance_of_excess(other_g - best.emissions_g, variance)

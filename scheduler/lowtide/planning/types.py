@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from lowtide.jobs.manner import EXPECTED, PLAIN, Judgement, Manner
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from lowtide_core.places import RegionId, ZoneId
-    from lowtide_core.series import Frame, SeriesKind, SignalSeries
+    from lowtide_core.series import FloatArray, Frame, SeriesKind, SignalSeries
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +25,7 @@ class Candidate:
         transfer_g: Emissions of bringing the data there and back; g, >= 0.
         price_usd_per_h: None where running there has no price or none is known.
         egress_usd: What the provider takes for letting the data out, once; None where that is not known.
+        transfer_s: How long bringing the data takes: no start there before; s, >= 0.
     """
 
     region: RegionId
@@ -33,6 +36,22 @@ class Candidate:
     transfer_g: float = 0.0
     price_usd_per_h: float | None = None
     egress_usd: float | None = 0.0
+    transfer_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
+    """Continuing elsewhere after a pause. Row: from this candidate; column: to that one; the diagonal is 0.
+
+    Attributes:
+        transfer_g: Emissions of moving what the job needs; (R, R), g.
+        egress_usd: Price of it; (R, R), NaN where it is not known.
+        transfer_s: How long it takes; (R, R), s.
+    """
+
+    transfer_g: FloatArray
+    egress_usd: FloatArray
+    transfer_s: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +59,13 @@ class PlanProblem:
     """One job, its freedom, and what is known of every place: all that the planner may look at.
 
     Attributes:
+        duration_s: Of the whole job; the mean where it is not known.
         baseline: The job at once at home; None with the reason in ``no_baseline_why``.
         max_price_usd: Limit for the whole run; None is no limit.
+        moves: None: a run stays where it began.
+        done_s: How much of the duration is done already; only what remains is planned. s, < the longest duration.
+        running: It runs at the earliest time, so that going on at once starts nothing.
+        pauses_used: Pauses that it has had already.
     """
 
     earliest_utc: datetime
@@ -50,19 +74,25 @@ class PlanProblem:
     candidates: tuple[Candidate, ...]
     baseline: Candidate | None = None
     no_baseline_why: str = ""
-    pausable: bool = False
+    manner: Manner = PLAIN
+    judgement: Judgement = EXPECTED
     max_price_usd: float | None = None
+    moves: Moves | None = None
+    done_s: float = 0.0
+    running: bool = False
+    pauses_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One uninterrupted stretch of the run."""
+    """One uninterrupted stretch of the run; ``energy_kwh`` None: as much as its share of the time."""
 
     start_utc: datetime
     end_utc: datetime
     region: RegionId
     zone: ZoneId
     width: int = 1
+    energy_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +113,7 @@ class Misfit:
     region: RegionId
     zone: ZoneId
     why: str
-    limit: Literal["deadline", "forecast", "price"]
+    limit: Literal["deadline", "forecast", "price", "residency", "latency"]
     short_by_s: float = 0.0
 
 
@@ -97,10 +127,13 @@ class Plan:
         at_once_g: The same run at the same place, started at the earliest time; None where its intensity is unknown.
         baseline_g: The run at once at home; None with the reason in ``no_baseline_why``.
         bound_g: No plan within the limits can emit less, on this forecast.
+        exact: Nothing that is better by what the user wants was left out for the sake of speed.
         chance_worse: Probability that the plan emits more than the baseline (than at once, where there is none).
         forecast_edge: The best window is the last that the forecast knows: a better one may lie beyond, within the
             deadline or with a later one.
         pue, transfer_g: Of the chosen place; the emissions hold them. baseline_...: of home; None without a baseline.
+            With moves the PUE is the mean over the energy, and the transfer that of all of them.
+        held_back_g: Gain of a shift that was not taken because it does not beat the forecast's error; 0: none was.
     """
 
     segments: tuple[Segment, ...]
@@ -122,6 +155,7 @@ class Plan:
     baseline_pue: float | None
     baseline_transfer_g: float | None
     misfits: tuple[Misfit, ...] = ()
+    held_back_g: float = 0.0
 
     @property
     def start_utc(self) -> datetime:
@@ -130,6 +164,13 @@ class Plan:
     @property
     def end_utc(self) -> datetime:
         return self.segments[-1].end_utc
+
+    def energy_of(self, segment: Segment) -> float:
+        """IT energy of one of its segments; kWh: its own, or its share by the time."""
+        if segment.energy_kwh is not None:
+            return segment.energy_kwh
+        lengths_s = [(other.end_utc - other.start_utc).total_seconds() for other in self.segments]
+        return self.energy_kwh * (segment.end_utc - segment.start_utc).total_seconds() / sum(lengths_s)
 
     @property
     def saved_pct(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from lowtide.assembly.quote import quote
+from lowtide.assembly.quote import requote
 from lowtide.assembly.request import PlanRequest
 from lowtide.store.jobs import NewPlan
 
@@ -30,7 +30,7 @@ def replanner(store: Store, chain: ChainFor, settings: Settings) -> Callable[[Jo
 
     def make_plan(record: JobRecord, now_utc: datetime) -> NewPlan:
         request = request_of(record.spec, settings, max(record.spec.earliest_utc, now_utc))
-        found = quote(request, chain(record.spec.signal, as_of_utc=now_utc))
+        found = requote(request, chain(record.spec.signal, as_of_utc=now_utc), record.plan.segments)
         return NewPlan(found.plan, store.signals.add_all(found.gathered.series))
 
     return make_plan
@@ -48,6 +48,9 @@ def request_of(spec: JobSpec, settings: Settings, earliest_utc: datetime) -> Pla
         gpu=spec.gpu,
         gpu_count=spec.gpu_count or 1,
         power_w=spec.power_w,
+        manner=spec.manner,
+        judgement=spec.judgement,
+        bandwidth_gb_per_s=spec.bandwidth_gb_per_s,
         max_price_usd=spec.max_price_usd,
         data_gb=spec.data_gb,
         data_from=spec.data_from,

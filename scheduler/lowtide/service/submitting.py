@@ -58,8 +58,7 @@ def submit(
             f"The engine 'local' runs jobs on this machine, not in {request.places[0].region}.",
             hint="Give --zone, or leave the place out to run at home.",
         )
-    if request.pausable:
-        raise InputError("A pausable job can be planned, but not yet submitted.", hint="Leave --pausable out.")
+    _require_runnable(found, order.engine)
     require_command(order.argv, order.working_dir, environ)
     spec = JobSpec(
         argv=order.argv,
@@ -79,6 +78,9 @@ def submit(
         max_price_usd=request.max_price_usd,
         data_gb=request.data_gb,
         data_from=request.data_from,
+        manner=request.manner,
+        judgement=request.judgement,
+        bandwidth_gb_per_s=request.bandwidth_gb_per_s,
         name=order.name,
         environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
     )
@@ -93,6 +95,24 @@ def submit(
             job=record.job_id,
         )
     return record
+
+
+def _require_runnable(found: Quote, engine: str) -> None:
+    """Refuses what can be planned, and which nothing here could run.
+
+    Raises:
+        InputError: The job moves between regions, or changes its width while it runs.
+    """
+    if found.request.checkpoint_gb is not None:
+        raise InputError(
+            f"The engine {engine!r} cannot move a job to another region.",
+            hint="Leave --checkpoint out, or only plan it.",
+        )
+    widths = found.request.manner.widths
+    if widths is not None and not widths.fixed:
+        raise InputError(
+            f"The engine {engine!r} cannot change the width of a job that runs.", hint="Plan it with one width for all."
+        )
 
 
 def require_command(argv: Sequence[str], working_dir: str, environ: Mapping[str, str]) -> None:

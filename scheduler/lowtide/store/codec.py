@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lowtide.jobs.manner import DurationGuess, Judgement, Manner, Pausing, WidthTable
 from lowtide.jobs.spec import JobSpec
 from lowtide.planning.types import ForecastUsed, Misfit, Plan, Segment
 from lowtide_core.places import Place, RegionId, ZoneId
@@ -38,6 +40,9 @@ def spec_to_text(spec: JobSpec) -> str:
             "data_from": _place_to_json(spec.data_from) if spec.data_from else None,
             "name": spec.name,
             "environment": dict(spec.environment),
+            "manner": asdict(spec.manner),
+            "judgement": asdict(spec.judgement),
+            "bandwidth_gb_per_s": spec.bandwidth_gb_per_s,
         }
     )
 
@@ -54,6 +59,8 @@ def spec_from_text(text: str) -> JobSpec:
             "places": tuple(_place_from_json(place) for place in item["places"]),
             "home": _place_from_json(item["home"]) if item["home"] else None,
             "data_from": _place_from_json(item["data_from"]) if item["data_from"] else None,
+            "manner": _manner_from_json(item.get("manner", {})),
+            "judgement": Judgement(**item.get("judgement", {})),
         }
     )
 
@@ -63,7 +70,10 @@ def plan_to_text(plan: Plan) -> str:
     forecast = plan.forecast
     return json.dumps(
         {
-            "segments": [[iso_utc(s.start_utc), iso_utc(s.end_utc), s.region, s.zone, s.width] for s in plan.segments],
+            "segments": [
+                [iso_utc(s.start_utc), iso_utc(s.end_utc), s.region, s.zone, s.width, s.energy_kwh]
+                for s in plan.segments
+            ],
             "energy_kwh": plan.energy_kwh,
             "emissions_g": plan.emissions_g,
             "emissions_low_g": plan.emissions_low_g,
@@ -88,6 +98,7 @@ def plan_to_text(plan: Plan) -> str:
             "baseline_pue": plan.baseline_pue,
             "baseline_transfer_g": plan.baseline_transfer_g,
             "misfits": [[m.region, m.zone, m.why, m.limit, m.short_by_s] for m in plan.misfits],
+            "held_back_g": plan.held_back_g,
         }
     )
 
@@ -100,8 +111,8 @@ def plan_from_text(text: str) -> Plan:
         **{
             **item,
             "segments": tuple(
-                Segment(parse_iso_utc(start), parse_iso_utc(end), region, zone, width)
-                for start, end, region, zone, width in item["segments"]
+                Segment(parse_iso_utc(start), parse_iso_utc(end), *labels)  # older plans have no energy per segment
+                for start, end, *labels in item["segments"]
             ),
             "forecast": ForecastUsed(
                 source=forecast["source"],
@@ -113,6 +124,25 @@ def plan_from_text(text: str) -> Plan:
             "misfits": tuple(Misfit(*misfit) for misfit in item["misfits"]),
         }
     )
+
+
+def _manner_from_json(item: dict[str, Any]) -> Manner:
+    """How the job runs; nothing said, as in older records, is one run at constant power."""
+    pausing, guess, widths = (item.get(key) for key in ("pausing", "guess", "widths"))
+    return Manner(
+        **{
+            **item,
+            "pausing": Pausing(**pausing) if pausing else None,
+            "course": tuple(tuple(stretch) for stretch in item.get("course", ())),
+            "guess": DurationGuess(**{**guess, "sample_s": tuple(guess["sample_s"])}) if guess else None,
+            "widths": _widths_from_json(widths) if widths else None,
+        }
+    )
+
+
+def _widths_from_json(item: dict[str, Any]) -> WidthTable:
+    columns = {key: tuple(item[key]) for key in ("width", "throughput", "power_w", "excluded")}
+    return WidthTable(**{**item, **columns})
 
 
 def _place_to_json(place: Place) -> list[str]:

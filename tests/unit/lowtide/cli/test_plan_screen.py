@@ -96,7 +96,7 @@ def test_of_many_pieces_four_are_shown() -> None:
 
 def test_only_what_saves_is_advised() -> None:
     two_lows = [100.0, 100.0, 300.0, 300.0, 300.0, 100.0, 100.0, 300.0]
-    assert told(quoted(two_lows), "more:") == "more: --pausable (plan only in this version) saves 50 points"
+    assert told(quoted(two_lows), "more:") == "more: --pausable saves 50 points"
 
 
 def test_where_nothing_saves_one_line_says_so() -> None:

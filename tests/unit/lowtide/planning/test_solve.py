@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from lowtide.jobs.manner import Manner, Pausing
 from lowtide.planning.solve import require_plan, solve
 from lowtide.planning.types import Candidate, NoPlan, Plan, PlanProblem
 from lowtide.planning.windows import StepSeries, best_window
@@ -161,7 +162,7 @@ def test_running_at_once_is_never_worse_than_running_at_once() -> None:
 
 
 def test_a_pausable_job_takes_the_cheap_steps() -> None:
-    plan = planned(solve(problem(candidate([100, 400, 100, 400, 300, 400]), pausable=True)))
+    plan = planned(solve(problem(candidate([100, 400, 100, 400, 300, 400]), manner=Manner(pausing=Pausing()))))
     assert [(s.start_utc - NOW, s.end_utc - NOW) for s in plan.segments] == [
         (timedelta(hours=0), timedelta(hours=1)),
         (timedelta(hours=2), timedelta(hours=3)),

@@ -1,0 +1,108 @@
+"""Every sensible trade between emissions, price and finish of a job that has been quoted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lowtide.jobs.manner import PLAIN
+from lowtide.planning.frontier import PlaceCosts, frontier
+from lowtide.planning.options import FITS_S, steps_of
+from lowtide.planning.windows import known_until_s
+from lowtide_core.errors import InputError
+from lowtide_core.spans import from_epoch_s, iso_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lowtide.assembly.quote import Quote
+    from lowtide.planning.types import Candidate, PlanProblem
+    from lowtide_core.places import RegionId, ZoneId
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One plan that no other betters in all three. ``runs``: start and end of each of its runs."""
+
+    region: RegionId
+    zone: ZoneId
+    runs: tuple[tuple[datetime, datetime], ...]
+    emissions_g: float
+    price_usd: float
+
+    @property
+    def start_utc(self) -> datetime:
+        return self.runs[0][0]
+
+    @property
+    def end_utc(self) -> datetime:
+        return self.runs[-1][1]
+
+    def to_json(self) -> dict[str, object]:
+        """An item of ``frontier`` in ``lowtide plan --frontier --json``."""
+        return {
+            "region": self.region,
+            "zone": self.zone,
+            "segments": [{"start_utc": iso_utc(start), "end_utc": iso_utc(end)} for start, end in self.runs],
+            "finish_utc": iso_utc(self.end_utc),
+            "emissions_g": self.emissions_g,
+            "price_usd": self.price_usd,
+        }
+
+
+def choices_of(found: Quote) -> tuple[Choice, ...]:
+    """The frontier of a job that has been quoted, the earliest finish first; places without a price are left out.
+
+    Raises:
+        InputError: The job runs in a manner that the frontier does not know, or no place has a price and room.
+    """
+    problem = found.gathered.problem
+    pausing = problem.manner.pausing
+    if replace(problem.manner, pausing=None) != PLAIN or (pausing is not None and not pausing.is_free):
+        raise InputError(
+            "A frontier is drawn for a job of known duration and constant power, whose pauses cost nothing.",
+            hint="Leave out --frontier, or the options that say otherwise.",
+        )
+    limit_usd = problem.max_price_usd
+    candidates = [candidate for candidate in problem.candidates if _has_room(problem, candidate)]
+    if not candidates:
+        raise InputError(
+            "No frontier can be drawn: no place has both a price and room for the run.", hint="Name other --regions."
+        )
+    points = frontier(
+        [_costs(problem, candidate) for candidate in candidates],
+        problem.duration_s,
+        problem.earliest_utc.timestamp(),
+        problem.deadline_utc.timestamp(),
+        pausable=pausing is not None,
+    )
+    return tuple(
+        Choice(
+            candidates[point.place].region,
+            candidates[point.place].zone,
+            tuple((from_epoch_s(piece.start_s), from_epoch_s(piece.end_s)) for piece in point.pieces),
+            point.emissions_g,
+            point.price_usd,
+        )
+        for point in points
+        if limit_usd is None or point.price_usd <= limit_usd
+    )
+
+
+def _has_room(problem: PlanProblem, candidate: Candidate) -> bool:
+    if candidate.price_usd_per_h is None or candidate.egress_usd is None:
+        return False
+    ready_s = problem.earliest_utc.timestamp() + candidate.transfer_s
+    end_by_s = min(problem.deadline_utc.timestamp(), known_until_s(steps_of(candidate), ready_s))
+    return end_by_s - ready_s >= problem.duration_s - FITS_S
+
+
+def _costs(problem: PlanProblem, candidate: Candidate) -> PlaceCosts:
+    return PlaceCosts(
+        steps_of(candidate),
+        power_kw=candidate.power_w * candidate.pue / 1e3,
+        fixed_g=candidate.transfer_g,
+        fixed_usd=candidate.egress_usd or 0.0,
+        price_usd_per_h=candidate.price_usd_per_h or 0.0,
+        ready_s=problem.earliest_utc.timestamp() + candidate.transfer_s,
+    )

@@ -1,0 +1,193 @@
+"""How a job runs, and what its user calls better: what every plan of it must know. Plain values, kept with the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lowtide_core.errors import InputError
+
+KEEP_SHARE = 0.95
+"""How surely the deadline is kept where the duration is not known and nobody said how surely."""
+
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """The job may be paused and resumed.
+
+    Attributes:
+        restart_kwh: IT energy that each resuming costs, beside the run; >= 0.
+        max_pauses: None is no limit.
+        min_run_s: Shortest run between two pauses; s, >= 0.
+    """
+
+    restart_kwh: float = 0.0
+    max_pauses: int | None = None
+    min_run_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.restart_kwh < float("inf"):
+            raise InputError(f"The energy of a restart is {self.restart_kwh} kWh.", hint="Give 0 or more: 0.2kWh.")
+        if self.max_pauses is not None and self.max_pauses < 0:
+            raise InputError(f"At most {self.max_pauses} pauses cannot be.", hint="Give 0 or more.")
+        if not 0 <= self.min_run_s < float("inf"):
+            raise InputError(f"The shortest run is {self.min_run_s} s.", hint="Give 0 or more: 30m.")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether pauses cost nothing and are not limited."""
+        return not self.restart_kwh and self.max_pauses is None and not self.min_run_s
+
+
+@dataclass(frozen=True, slots=True)
+class DurationGuess:
+    """The duration is not known: anything between two, or like one of those seen before.
+
+    Attributes:
+        low_s, high_s: Shortest and longest; evenly between them where there is no sample.
+        sample_s: Durations of like jobs; each as likely as the others.
+        keep_share: Probability with which the deadline is to be kept; 0-1.
+    """
+
+    low_s: float
+    high_s: float
+    sample_s: tuple[float, ...] = ()
+    keep_share: float = KEEP_SHARE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low_s <= self.high_s < float("inf"):
+            raise InputError(
+                f"A duration between {self.low_s:g} s and {self.high_s:g} s cannot be.",
+                hint="Give the shorter one first, as in 3h..5h.",
+            )
+        if not 0 < self.keep_share <= 1:
+            raise InputError(
+                f"A deadline kept with probability {self.keep_share:g} cannot be planned for.",
+                hint="Give more than 0 % and at most 100 %, such as 95%.",
+            )
+
+    @property
+    def mean_s(self) -> float:
+        """The expected duration."""
+        return sum(self.sample_s) / len(self.sample_s) if self.sample_s else (self.low_s + self.high_s) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class WidthTable:
+    """What the job does and draws at each width (servers, accelerators); width 0, a pause, is always allowed.
+
+    Attributes:
+        width, throughput, power_w: One entry per width, ascending; throughput in any unit of work per second.
+        base: The width for which the job's duration is given.
+        whole_steps: One width per step of the intensity, instead of changing at any time.
+        switch_kwh: IT energy of each change of width; needs whole steps.
+        idle_power_w: Drawn during a pause.
+        excluded: Widths that were left out, and why ("8: needs 96 GB, there are 80").
+        fixed: One width for the whole run, because what runs it cannot change it.
+    """
+
+    width: tuple[int, ...]
+    throughput: tuple[float, ...]
+    power_w: tuple[float, ...]
+    base: int
+    whole_steps: bool = False
+    switch_kwh: float = 0.0
+    idle_power_w: float = 0.0
+    excluded: tuple[str, ...] = ()
+    fixed: bool = False
+
+    def __post_init__(self) -> None:
+        sound = len(self.width) == len(self.throughput) == len(self.power_w) > 0
+        if not sound or self.base not in self.width or sorted(set(self.width)) != list(self.width):
+            raise InputError(
+                f"The widths {self.width} with base {self.base} cannot be used.",
+                hint="List each width once, ascending, with its throughput and power, the base among them.",
+            )
+
+    def at(self, width: int) -> tuple[float, float]:
+        """Throughput and power of a width."""
+        place = self.width.index(width)
+        return self.throughput[place], self.power_w[place]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the job runs; the default is one uninterrupted run at constant power.
+
+    Attributes:
+        pausing: None where it may not be paused.
+        setup_kwh, teardown_kwh: IT energy of its start and its end, beside the run; >= 0.
+        course: Power over the run: pairs of a share of the duration and the power over the mean one. Empty: constant.
+        guess: None where the duration is known.
+        widths: None where it has one width.
+    """
+
+    pausing: Pausing | None = None
+    setup_kwh: float = 0.0
+    teardown_kwh: float = 0.0
+    course: tuple[tuple[float, float], ...] = ()
+    guess: DurationGuess | None = None
+    widths: WidthTable | None = None
+
+    def __post_init__(self) -> None:
+        for name, energy_kwh in (("set-up", self.setup_kwh), ("tear-down", self.teardown_kwh)):
+            if not 0 <= energy_kwh < float("inf"):
+                raise InputError(f"The energy of the {name} is {energy_kwh} kWh.", hint="Give 0 or more: 0.2kWh.")
+        if self.course:
+            _require_course(self.course)
+        _require_combinable(self)
+
+
+def _require_course(course: tuple[tuple[float, float], ...]) -> None:
+    whole = sum(share for share, _ in course)
+    mean = sum(share * relative for share, relative in course)
+    positive = all(share > 0 and 0 <= relative < float("inf") for share, relative in course)
+    if not positive or abs(whole - 1) > _SAME or abs(mean - 1) > _SAME:
+        raise InputError(
+            "The course of the power is no division of the run: shares must be positive and add up to 1.",
+            hint="Give each stretch its length and its power; at least one must draw some.",
+        )
+
+
+def _require_combinable(manner: Manner) -> None:
+    guessed, widths = manner.guess is not None, manner.widths is not None
+    clash = (
+        "a power that varies over the run"
+        if manner.course and (guessed or widths)
+        else "a tear-down"
+        if manner.teardown_kwh and (guessed or widths)
+        else "a set-up"
+        if manner.setup_kwh and widths
+        else "a duration that is not known"
+        if guessed and widths
+        else ""
+    )
+    if clash:
+        other = "several widths" if widths else "a duration that is not known"
+        raise InputError(
+            f"{clash[0].upper()}{clash[1:]} and {other} cannot be planned together.", hint="Leave one out."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What counts as better, and how much better it must be.
+
+    Attributes:
+        carbon_price_usd_per_t: Money and emissions are added at this price; None: emissions alone.
+        robust: Judge places and times by the upper end of the forecast's band, not by its middle.
+        least_sigmas: A job is shifted only where the expected gain is so many standard deviations of the forecast's
+            error of it; 0 shifts for any gain. Where the forecast has no band nothing is known of its error.
+    """
+
+    carbon_price_usd_per_t: float | None = None
+    robust: bool = False
+    least_sigmas: float = 0.0
+
+
+PLAIN = Manner()
+"""One uninterrupted run at constant power."""
+
+EXPECTED = Judgement()
+"""What emits least, as far as is expected."""

@@ -1,0 +1,224 @@
+"""Which solver answers which question: from a job's manner to the runs of least cost at one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lowtide.planning.energy import Run, booked_s
+from lowtide.planning.windows import best_pieces, best_window
+from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
+
+if TYPE_CHECKING:
+    from lowtide.jobs.manner import DurationGuess, Manner, Pausing, WidthTable
+    from lowtide.planning.durations import Durations
+    from lowtide.planning.pauses import ProgressWeight
+    from lowtide.planning.windows import StepSeries
+
+_SAME = 1e-9
+_CELLS_OF_GUESS = 96
+"""Stretches into which the chance to be still running is cut, for a job that pauses and whose duration is not known."""
+
+
+class Work(NamedTuple):
+    """What is to be run, and where it stands.
+
+    Attributes:
+        manner: How the job runs. power_w: its mean power at the place; W.
+        duration_s: Of the whole job; s. done_s: how much of it is done.
+        running: It runs at the earliest time. pauses_used: pauses that it has had.
+        setup_kwh: IT energy of the first start; a restart's where the job has begun.
+    """
+
+    manner: Manner
+    power_w: float
+    duration_s: float
+    done_s: float
+    running: bool
+    pauses_used: int
+    setup_kwh: float
+
+    @property
+    def remaining_s(self) -> float:
+        """What is still to be run; s: what suffices surely enough, where the duration is not known."""
+        return booked_s(self.manner, self.duration_s) - self.done_s
+
+    def as_seconds(self, energy_kwh: float) -> float:
+        """An energy as seconds of running at mean power."""
+        return energy_kwh * JOULES_PER_KWH / self.power_w
+
+
+class Chosen(NamedTuple):
+    """The runs; what they cost over what no plan can cost less than (1 where they attain it); whether they are best."""
+
+    runs: tuple[Run, ...]
+    over_bound: float = 1.0
+    exact: bool = True
+
+
+def choose(work: Work, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
+    """The runs of least cost between two instants.
+
+    Args:
+        series: By which times are judged; known and >= 0 between the two.
+        earliest_s, end_by_s: The job fits between them.
+    """
+    manner = work.manner
+    plain = not (manner.course or work.setup_kwh or manner.teardown_kwh or manner.guess)
+    if manner.widths is not None:
+        return _of_widths(work, manner.widths, series, earliest_s, end_by_s)
+    if manner.pausing is None:
+        if plain:
+            window = best_window(series, earliest_s, end_by_s, work.remaining_s)
+            return Chosen((Run(window.start_s, window.end_s),))
+        if manner.guess is not None:
+            return _of_unknown_length(work, manner.guess, series, earliest_s, end_by_s)
+        return _of_load(work, series, earliest_s, end_by_s)
+    if plain and manner.pausing.is_free and not work.running:
+        pieces = best_pieces(series, earliest_s, end_by_s, work.remaining_s)
+        return Chosen(tuple(Run(piece.start_s, piece.end_s) for piece in pieces))
+    return _of_pauses(work, manner.pausing, series, earliest_s, end_by_s)
+
+
+def _of_load(work: Work, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
+    """One run whose power varies, or whose start and end cost something."""
+    from lowtide.planning.loads import Load, best_load
+
+    ends_s, relative = _course(work)
+    load = Load(
+        np.concatenate(([0.0], ends_s)),
+        relative,
+        work.as_seconds(work.setup_kwh),
+        work.as_seconds(work.manner.teardown_kwh),
+    )
+    window = best_load(series, earliest_s, end_by_s, load)
+    return Chosen((Run(window.start_s, window.end_s),))
+
+
+def _course(work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """Relative power over what remains: where each stretch ends, s after now, and its power; (n,) each."""
+    course = work.manner.course or ((1.0, 1.0),)
+    shares, relative = (np.array(column) for column in zip(*course, strict=True))
+    ends_s = np.cumsum(shares) * work.duration_s - work.done_s
+    ends_s[-1] = work.remaining_s
+    ahead = ends_s > 0
+    return ends_s[ahead], relative[ahead]
+
+
+def _of_unknown_length(
+    work: Work, guess: DurationGuess, series: StepSeries, earliest_s: float, end_by_s: float
+) -> Chosen:
+    """One run of which only a guess is known: least expected cost, with the deadline kept surely enough."""
+    from lowtide.planning.durations import best_uncertain_start
+
+    found = best_uncertain_start(
+        series,
+        earliest_s,
+        end_by_s,
+        durations_of(guess),
+        probability=guess.keep_share,
+        setup_s=work.as_seconds(work.setup_kwh),
+    )
+    return Chosen((Run(found.start_s, found.start_s + work.remaining_s),))
+
+
+def _of_pauses(work: Work, pausing: Pausing, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
+    """Several runs with pauses that cost something, or are limited."""
+    from lowtide.planning.pauses import PauseRules, plan_pauses
+
+    rules = PauseRules(
+        first_start_s=work.as_seconds(work.setup_kwh),
+        restart_s=work.as_seconds(pausing.restart_kwh),
+        stop_s=work.as_seconds(work.manner.teardown_kwh),
+        max_pauses=pausing.max_pauses,
+        min_run_s=pausing.min_run_s,
+    )
+    if work.done_s or work.running:
+        rules = rules.after_pauses(work.pauses_used)
+    weight = _weight(work, series.step_s)
+    found = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=weight, running=work.running)
+    bound, exact = found.bound, found.exact
+    if work.manner.guess is not None and not work.manner.guess.sample_s:
+        # the chance falls within a cell of progress: with its least value there, no plan at all costs less
+        below = _weight(work, series.step_s, least=True)
+        least = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=below, running=work.running)
+        bound = min(found.cost, least.bound)
+        exact = found.cost - bound <= _SAME * found.cost
+    over = found.cost / bound if bound > 0 else 1.0
+    return Chosen(tuple(Run(piece.start_s, piece.end_s) for piece in found.pieces), over, exact)
+
+
+def _weight(work: Work, step_s: float, *, least: bool = False) -> ProgressWeight | None:
+    """What running counts for by progress: power, or the chance to be still running; None: the same throughout.
+
+    ``least``: of a chance that falls within a cell, its value at the end in the place of its mean.
+    """
+    from lowtide.planning.pauses import ProgressWeight
+
+    guess = work.manner.guess
+    if guess is not None:
+        until_s, factors = _survival(guess, step_s, least=least)
+        return ProgressWeight(until_s, factors, is_survival=True).after(work.done_s)
+    if not work.manner.course:
+        return None
+    ends_s, relative = _course(work)
+    return ProgressWeight(tuple(ends_s.tolist()), tuple(relative.tolist()))
+
+
+def _survival(guess: DurationGuess, step_s: float, *, least: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The chance to be still running, by progress: where each stretch ends, and its mean.
+
+    Exact for a sample. Between two durations it falls evenly, and its mean over cells is exact for runs that end on
+    cells; these divide the step, as long as there are no more than so many.
+    """
+    if guess.sample_s:
+        ends_s, counts = np.unique(np.array(guess.sample_s), return_counts=True)
+        chances = 1.0 - np.concatenate(([0.0], np.cumsum(counts)[:-1])) / counts.sum()
+        return tuple(ends_s.tolist()), tuple(chances.tolist())
+    spread_s = guess.high_s - guess.low_s
+    if not spread_s:
+        return (guess.low_s,), (1.0,)
+    cell_s = step_s / 4
+    while spread_s / cell_s > _CELLS_OF_GUESS:
+        cell_s *= 2
+    ends_s = np.unique(np.concatenate((np.arange(guess.low_s, guess.high_s, cell_s), [guess.high_s])))
+    at_s = ends_s[1:] if least else (ends_s[1:] + ends_s[:-1]) / 2
+    return tuple(ends_s.tolist()), (1.0, *((guess.high_s - at_s) / spread_s).tolist())
+
+
+def durations_of(guess: DurationGuess) -> Durations:
+    """The guess as the solver of unknown durations takes it."""
+    from lowtide.planning.durations import Durations
+
+    return Durations.sample(guess.sample_s) if guess.sample_s else Durations.uniform(guess.low_s, guess.high_s)
+
+
+def _of_widths(work: Work, table: WidthTable, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
+    """Several widths; pauses are always allowed, but for a job of one fixed width that may not pause."""
+    from lowtide.planning.widths import best_fixed_width, plan_widths
+    from lowtide.planning.widths_profile import Widths
+
+    widths = Widths(
+        table.width,
+        np.array(table.throughput) * SECONDS_PER_HOUR,
+        np.array(table.power_w),
+        idle_power_w=table.idle_power_w,
+    )
+    units = table.at(table.base)[0] * work.remaining_s
+    if table.fixed:
+        pausable = work.manner.pausing is not None
+        found = best_fixed_width(series, earliest_s, end_by_s, units, widths, pausable=pausable)
+    else:
+        found = plan_widths(
+            series,
+            earliest_s,
+            end_by_s,
+            units,
+            widths,
+            whole_slots=table.whole_steps,
+            stop_when_done=table.whole_steps,
+            switch_kwh=table.switch_kwh,
+        )
+    runs = tuple(Run(run.start_s, run.end_s, width=run.width) for run in found.runs)
+    return Chosen(runs, found.cost / found.bound if found.bound > 0 else 1.0, found.exact)

@@ -1,0 +1,141 @@
+"""Why a plan is as it is: what each freedom brought, what a little more would bring, which limit binds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from lowtide.planning.options import at_once_g
+from lowtide.planning.shares import shapley
+from lowtide.planning.solve import baseline_of, solve
+from lowtide.planning.types import Plan
+
+if TYPE_CHECKING:
+    from lowtide.planning.types import PlanProblem
+
+Freedom = Literal["time", "place", "pausing", "width"]
+HOUR_MORE = timedelta(hours=1)
+_NOTHING_SHARE = 1e-9
+"""Of the emissions: what a relaxed limit brings less than this is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A limit without which the plan would be better: its name, and by how much."""
+
+    limit: str
+    gain_g: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The parts of a saving, and what would make it larger.
+
+    Attributes:
+        against_g: What the parts are measured against: at once at home, or at once at the plan's place where there is
+            no home to compare with; g, None where neither is known.
+        saved_g: Freedom -> what it brought; they add up to ``against_g`` less the plan's emissions.
+        hour_more_g: What one more hour of deadline would save; None where the forecast does not reach so far.
+        binding: The limits that bind, the dearest first.
+    """
+
+    against_g: float | None
+    saved_g: dict[Freedom, float]
+    hour_more_g: float | None
+    binding: tuple[Binding, ...]
+
+
+def explain(problem: PlanProblem, plan: Plan) -> Explanation:
+    """Solves the question again with less and with more freedom; every figure is the difference of two exact plans.
+
+    Notes:
+        The parts of the saving are Shapley values over the freedoms that the job has, so that they do not depend on
+        an order. A forecast that errs changes what they are worth, not that they add up.
+    """
+    baseline_g = baseline_of(problem)[0]
+    against_g = baseline_g if baseline_g is not None else plan.at_once_g
+    saved_g: dict[Freedom, float] = {}
+    if against_g is not None:
+        known_g = against_g
+
+        def value(some: frozenset[str]) -> float:
+            return known_g if not some else _emissions_g(problem, plan, some, known_g)
+
+        parts = shapley(value, freedoms(problem))
+        saved_g = {freedom: -parts[freedom] for freedom in freedoms(problem)}
+    hour_more_g = _hour_more_g(problem, plan)
+    return Explanation(against_g, saved_g, hour_more_g, _binding(problem, plan, hour_more_g))
+
+
+def freedoms(problem: PlanProblem) -> list[Freedom]:
+    """What the job is free in."""
+    having: list[Freedom] = ["time"]
+    home = problem.baseline.region if problem.baseline else problem.candidates[0].region
+    if any(candidate.region != home for candidate in problem.candidates):
+        having.append("place")
+    if problem.manner.pausing is not None:
+        having.append("pausing")
+    if problem.manner.widths is not None and len(problem.manner.widths.width) > 1:
+        having.append("width")
+    return having
+
+
+def _emissions_g(problem: PlanProblem, plan: Plan, some: frozenset[str], none_g: float) -> float:
+    """Emissions of the best plan with only these freedoms, as the user judges plans; g."""
+    if some == set(freedoms(problem)):
+        return plan.emissions_g
+    manner = problem.manner
+    if "pausing" not in some:
+        manner = replace(manner, pausing=None)
+    if manner.widths is not None and "width" not in some:
+        base = manner.widths.at(manner.widths.base)
+        only = replace(manner.widths, width=(manner.widths.base,), throughput=base[:1], power_w=base[1:], fixed=True)
+        manner = replace(manner, widths=only)
+    smaller = replace(problem, manner=manner, moves=problem.moves if "place" in some else None)
+    if "place" not in some and problem.baseline is not None:
+        smaller = replace(smaller, candidates=(problem.baseline,), max_price_usd=None)
+    if "place" in some and problem.baseline is not None and problem.baseline not in problem.candidates:
+        smaller = replace(smaller, moves=None)
+    if "time" not in some and "width" not in some:
+        emitted = [at_once_g(smaller, candidate) for candidate in smaller.candidates]
+        return min((grams for grams in emitted if grams is not None), default=none_g)
+    if "time" not in some:
+        latest_utc = problem.earliest_utc + timedelta(seconds=problem.duration_s - problem.done_s)
+        smaller = replace(smaller, deadline_utc=min(problem.deadline_utc, latest_utc))
+    answer = solve(smaller)
+    return answer.emissions_g if isinstance(answer, Plan) else none_g
+
+
+def _hour_more_g(problem: PlanProblem, plan: Plan) -> float | None:
+    later_utc = problem.deadline_utc + HOUR_MORE
+    if plan.forecast.known_until_utc < later_utc:
+        return None
+    answer = solve(replace(problem, deadline_utc=later_utc))
+    return plan.emissions_g - answer.emissions_g if isinstance(answer, Plan) else None
+
+
+def _binding(problem: PlanProblem, plan: Plan, hour_more_g: float | None) -> tuple[Binding, ...]:
+    """Each limit that the user set, left out or widened in turn."""
+    manner, pausing = problem.manner, problem.manner.pausing
+    relaxed: list[tuple[str, PlanProblem]] = []
+    if problem.max_price_usd is not None:
+        relaxed.append(("price", replace(problem, max_price_usd=None)))
+    if problem.judgement.carbon_price_usd_per_t is not None:
+        judgement = replace(problem.judgement, carbon_price_usd_per_t=None)
+        relaxed.append(("carbon price", replace(problem, judgement=judgement)))
+    if pausing is not None and pausing.max_pauses is not None:
+        freer = replace(manner, pausing=replace(pausing, max_pauses=pausing.max_pauses + 1))
+        relaxed.append(("max pauses", replace(problem, manner=freer)))
+    if pausing is not None and pausing.min_run_s:
+        freer = replace(manner, pausing=replace(pausing, min_run_s=0.0))
+        relaxed.append(("min run", replace(problem, manner=freer)))
+    if problem.judgement.least_sigmas and plan.held_back_g:
+        judgement = replace(problem.judgement, least_sigmas=0.0)
+        relaxed.append(("guard", replace(problem, judgement=judgement)))
+    found = [Binding("deadline", hour_more_g or 0.0)]
+    for limit, other in relaxed:
+        answer = solve(other)
+        found.append(Binding(limit, plan.emissions_g - answer.emissions_g if isinstance(answer, Plan) else 0.0))
+    dear = [binding for binding in found if binding.gain_g > _NOTHING_SHARE * plan.emissions_g]
+    return tuple(sorted(dear, key=lambda binding: -binding.gain_g))

@@ -1,0 +1,334 @@
+"""One candidate's best run, with every figure of it: what ``solve`` chooses from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowtide.planning.chances import difference_variance
+from lowtide.planning.choice import Work, choose
+from lowtide.planning.energy import Run, booked_s, run_energy_kwh, seconds_at_mean, still_running
+from lowtide.planning.types import Candidate, Misfit
+from lowtide.planning.windows import StepSeries, known_until_s
+from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
+from lowtide_core.spans import from_epoch_s, iso_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lowtide.planning.choice import Chosen
+    from lowtide.planning.types import PlanProblem
+    from lowtide_core.series import FloatArray
+
+FITS_S = 1e-6
+"""A run that is too long by less fits: instants since 1970 are no finer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Option:
+    """A run that is possible, and what it means. Figures are expected values, where the duration is not known.
+
+    Attributes:
+        place: Index of its candidate; with moves, of the one where it begins.
+        facility_kwh: What it emits per g/kWh of each step, by place; (n,), kWh.
+        at_once_g: The same place from the earliest time; None where its intensity is unknown.
+        bound_g: No run of this candidate emits less.
+    """
+
+    place: int
+    candidate: Candidate
+    runs: tuple[Run, ...]
+    known_until_s: float
+    facility_kwh: Mapping[int, FloatArray]
+    energy_kwh: float
+    transfer_g: float
+    emissions_g: float
+    emissions_low_g: float | None
+    emissions_high_g: float | None
+    at_once_g: float | None
+    price_usd: float | None
+    bound_g: float
+    exact: bool
+
+
+def steps_of(candidate: Candidate) -> StepSeries:
+    """The candidate's series as plain steps, seconds since 1970."""
+    series = candidate.series
+    return StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
+
+
+def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
+    """The candidate's best run, or why it has none."""
+    candidate = problem.candidates[place]
+    earliest_s, deadline_s = problem.earliest_utc.timestamp() + candidate.transfer_s, problem.deadline_utc.timestamp()
+    series = steps_of(candidate)
+    known_s = known_until_s(series, earliest_s)
+    end_by_s = min(deadline_s, known_s)
+    needed_s = least_time_s(problem)
+    if earliest_s + needed_s - end_by_s > FITS_S:
+        return _too_short(candidate, earliest_s + needed_s, deadline_s, known_s)
+    chosen = _choose(problem, candidate, earliest_s, end_by_s)
+    runs = tuple(run._replace(place=place) for run in chosen.runs)
+    option = option_of(problem, runs, known_s, over_bound=chosen.over_bound, exact=chosen.exact)
+    if problem.judgement.robust:  # the bound is on what is expected
+        plain = replace(problem, judgement=replace(problem.judgement, robust=False))
+        least = option_of(problem, _choose(plain, candidate, earliest_s, end_by_s).runs, known_s, at=place)
+        option = replace(option, bound_g=min(option.bound_g, least.bound_g))
+    return within_price(problem, option)
+
+
+def least_time_s(problem: PlanProblem) -> float:
+    """How long the run takes at least, from its start to its end; s."""
+    widths = problem.manner.widths
+    if widths is None:
+        return remaining_s(problem)
+    return remaining_s(problem) * widths.at(widths.base)[0] / max(widths.throughput)
+
+
+def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: float) -> Misfit:
+    if end_s - deadline_s <= FITS_S:
+        why = f"{candidate.series.source} is known only until {iso_utc(from_epoch_s(known_s))}"
+        return Misfit(candidate.region, candidate.zone, why, "forecast", end_s - known_s)
+    short_by_s = end_s - deadline_s
+    why = f"needs {short_by_s / SECONDS_PER_HOUR:.3g} h more before the deadline"
+    return Misfit(candidate.region, candidate.zone, why, "deadline", short_by_s)
+
+
+def within_price(problem: PlanProblem, option: Option) -> Option | Misfit:
+    """The option, or the misfit of one that costs too much or of which nobody knows what it costs."""
+    candidate, price_usd, limit_usd = option.candidate, option.price_usd, problem.max_price_usd
+    unpriced = price_usd is None and (limit_usd is not None or problem.judgement.carbon_price_usd_per_t is not None)
+    if unpriced:
+        return Misfit(candidate.region, candidate.zone, "no price is known", "price")
+    if price_usd is not None and limit_usd is not None and price_usd > limit_usd:
+        why = f"costs ${price_usd:.2f}, the limit is ${limit_usd:.2f}"
+        return Misfit(candidate.region, candidate.zone, why, "price")
+    return option
+
+
+def _choose(problem: PlanProblem, candidate: Candidate, earliest_s: float, end_by_s: float) -> Chosen:
+    """The runs of least cost at the candidate."""
+    work = Work(
+        problem.manner,
+        candidate.power_w,
+        problem.duration_s,
+        problem.done_s,
+        problem.running,
+        problem.pauses_used,
+        problem.manner.setup_kwh if not (problem.running or problem.done_s) else restart_kwh(problem),
+    )
+    return choose(work, judged(problem, candidate), earliest_s, end_by_s)
+
+
+def restart_kwh(problem: PlanProblem) -> float:
+    """IT energy of resuming after a pause."""
+    return problem.manner.pausing.restart_kwh if problem.manner.pausing else 0.0
+
+
+def judged(problem: PlanProblem, candidate: Candidate) -> StepSeries:
+    """The series by which times are judged: the middle of the band, or its upper end in robust mode."""
+    series = steps_of(candidate)
+    high = candidate.series.high_g_per_kwh
+    return series._replace(values=high) if problem.judgement.robust and high is not None else series
+
+
+def option_of(
+    problem: PlanProblem,
+    runs: Sequence[Run],
+    known_s: float,
+    *,
+    at: int | None = None,
+    transfer_g: float | None = None,
+    price_usd: float | None = None,
+    over_bound: float = 1.0,
+    exact: bool = True,
+) -> Option:
+    """The figures of given runs.
+
+    Args:
+        runs: In order. at: their place, where they do not carry it (all in one). transfer_g, price_usd: of a run with
+            moves, in all; otherwise the candidate's own.
+        known_s: Until when the intensity is known where they run. over_bound: operational emissions over their bound.
+    """
+    if at is not None:
+        runs = tuple(run._replace(place=at) for run in runs)
+    first = problem.candidates[runs[0].place]
+    used = facility_kwh(problem, runs)
+    moved_g = first.transfer_g if transfer_g is None else transfer_g
+    middle, low, high = (_operational_g(problem, used, band) for band in ("intensity", "low", "high"))
+    operational_g = float("nan") if middle is None else middle
+    it_kwh = sum(float(kwh.sum()) / problem.candidates[place].pue for place, kwh in used.items())
+    return Option(
+        place=runs[0].place,
+        candidate=first,
+        runs=tuple(runs),
+        known_until_s=known_s,
+        facility_kwh=used,
+        energy_kwh=it_kwh,
+        transfer_g=moved_g,
+        emissions_g=operational_g + moved_g,
+        emissions_low_g=None if low is None else low + moved_g,
+        emissions_high_g=None if high is None else high + moved_g,
+        at_once_g=at_once_g(problem, first),
+        price_usd=_price_usd(problem, first, runs) if price_usd is None else price_usd,
+        bound_g=operational_g / over_bound + moved_g,
+        exact=exact,
+    )
+
+
+def facility_kwh(problem: PlanProblem, runs: Sequence[Run]) -> dict[int, FloatArray]:
+    """Facility energy in each step of each place's series; (n,), kWh, by place."""
+    used: dict[int, FloatArray] = {}
+    for number, run in enumerate(runs):
+        candidate = problem.candidates[run.place]
+        kwh = run_kwh(problem, candidate, runs, number) * candidate.pue
+        used[run.place] = used[run.place] + kwh if run.place in used else kwh
+    widths = problem.manner.widths
+    if widths is not None and widths.idle_power_w:
+        used[runs[0].place] = used[runs[0].place] + idle_kwh(problem, problem.candidates[runs[0].place], runs)
+    return used
+
+
+def idle_kwh(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run]) -> FloatArray:
+    """Facility energy of a job with idle power while it does not run, from the earliest start to the deadline; kWh."""
+    widths, series = problem.manner.widths, steps_of(candidate)
+    if widths is None or not widths.idle_power_w:
+        return np.zeros(series.values.size)
+    earliest_s = problem.earliest_utc.timestamp() + candidate.transfer_s
+    until_s = min(problem.deadline_utc.timestamp(), known_until_s(series, earliest_s))
+    edges_s = series.edges_s()
+    idle_s = np.diff(np.clip(edges_s, earliest_s, until_s))
+    for run in runs:
+        idle_s -= np.diff(np.clip(edges_s, run.start_s, run.end_s))
+    return np.asarray(np.maximum(idle_s, 0.0) * widths.idle_power_w * candidate.pue / JOULES_PER_KWH)
+
+
+def run_kwh(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run], number: int) -> FloatArray:
+    """IT energy of one of the runs in each step of the candidate's series; (n,), kWh."""
+    return run_energy_kwh(
+        problem.manner,
+        steps_of(candidate),
+        runs,
+        number,
+        power_w=candidate.power_w,
+        duration_s=problem.duration_s,
+        done_s=problem.done_s,
+        first_kwh=first_start_kwh(problem, runs[0].start_s),
+    )
+
+
+def first_start_kwh(problem: PlanProblem, start_s: float) -> float:
+    """IT energy of starting the first of the planned runs: a set-up, a restart, or nothing where it just goes on."""
+    if problem.running and start_s - problem.earliest_utc.timestamp() < FITS_S:
+        return 0.0
+    return restart_kwh(problem) if problem.running or problem.done_s > 0 else problem.manner.setup_kwh
+
+
+def remaining_s(problem: PlanProblem) -> float:
+    """What is still to be run: of the duration, or where that is not known of what suffices surely enough; s."""
+    return booked_s(problem.manner, problem.duration_s) - problem.done_s
+
+
+def _operational_g(problem: PlanProblem, used: Mapping[int, FloatArray], band: str) -> float | None:
+    """Facility energy x intensity; g. NaN where a used step has no value; None where a place has no such band."""
+    total = 0.0
+    for place, kwh in used.items():
+        values = getattr(problem.candidates[place].series, f"{band}_g_per_kwh")
+        if values is None:
+            return None
+        spent = kwh > 0
+        total += float(kwh[spent] @ values[spent])
+    return total
+
+
+def at_once_g(problem: PlanProblem, candidate: Candidate) -> float | None:
+    """Expected emissions of the run started at the earliest time; g, None where the series does not cover it."""
+    return operational_at_once(problem, candidate)[1]
+
+
+def operational_at_once(problem: PlanProblem, candidate: Candidate) -> tuple[FloatArray, float | None]:
+    """Facility energy of the run at once in each step, kWh, and its emissions with the transfer, g."""
+    runs = at_once(problem, candidate)
+    series = candidate.series
+    kwh = run_kwh(problem, candidate, runs, 0) * candidate.pue + idle_kwh(problem, candidate, runs)
+    covered = series.start_s <= runs[0].start_s + FITS_S and runs[-1].end_s <= series.end_s + FITS_S
+    spent = kwh > 0
+    emissions_g = float(kwh[spent] @ series.intensity_g_per_kwh[spent]) + candidate.transfer_g
+    return kwh, emissions_g if covered and not np.isnan(emissions_g) else None
+
+
+def at_once(problem: PlanProblem, candidate: Candidate) -> tuple[Run, ...]:
+    """The uninterrupted run from the earliest time, at the base width."""
+    start_s = problem.earliest_utc.timestamp() + candidate.transfer_s
+    widths = problem.manner.widths
+    return (Run(start_s, start_s + remaining_s(problem), width=widths.base if widths else 1),)
+
+
+def _price_usd(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run]) -> float | None:
+    """Of the machines for as long as they run, and of letting the data out; None where one is not known."""
+    if candidate.price_usd_per_h is None or candidate.egress_usd is None:
+        return None
+    return candidate.price_usd_per_h * machine_hours(problem, runs) + candidate.egress_usd
+
+
+def machine_hours(problem: PlanProblem, runs: Sequence[Run]) -> float:
+    """Hours of the machine that the duration is given for; expected, where that is not known."""
+    widths = problem.manner.widths
+    if widths is None:
+        return expected_remaining_s(problem) / SECONDS_PER_HOUR
+    return sum((run.end_s - run.start_s) * run.width for run in runs) / widths.base / SECONDS_PER_HOUR
+
+
+def expected_remaining_s(problem: PlanProblem) -> float:
+    """How long it is expected to run yet; s."""
+    guess = problem.manner.guess
+    if guess is None:
+        return problem.duration_s - problem.done_s
+    ends_s = np.array([problem.done_s, max(guess.high_s, *guess.sample_s, problem.done_s)])
+    done_s, all_s = seconds_at_mean(problem.manner, ends_s, problem.duration_s)
+    return float(all_s - done_s) / still_running(problem.manner, problem.done_s)
+
+
+def variance_g2(problem: PlanProblem, one: Mapping[int, FloatArray], other: Mapping[int, FloatArray]) -> float | None:
+    """Variance of the difference of two runs' emissions, g^2; None where a used step has no band.
+
+    Errors of one series hang together over time; those of two are taken as independent.
+    """
+    total = 0.0
+    by_series: dict[int, tuple[Candidate, FloatArray]] = {}
+    for used, sign in ((one, 1.0), (other, -1.0)):
+        for place, kwh in used.items():
+            candidate = _candidate(problem, place)
+            known = by_series.get(id(candidate.series))
+            by_series[id(candidate.series)] = (candidate, sign * kwh if known is None else known[1] + sign * kwh)
+    for candidate, weights in by_series.values():
+        variance = _variance_g2(candidate, weights)
+        if variance is None:
+            return None
+        total += variance
+    return total
+
+
+BASELINE = -1
+"""The place of the baseline, beside the indices of the candidates."""
+
+
+def _candidate(problem: PlanProblem, place: int) -> Candidate:
+    if place == BASELINE and problem.baseline is not None:
+        return problem.baseline
+    return problem.candidates[place]
+
+
+def _variance_g2(candidate: Candidate, weights: FloatArray) -> float | None:
+    series = candidate.series
+    used = weights != 0  # steps outside both runs may have no value
+    if not used.any():
+        return 0.0
+    if series.low_g_per_kwh is None or series.high_g_per_kwh is None:
+        return None
+    low, high = series.low_g_per_kwh[used], series.high_g_per_kwh[used]
+    if np.isnan(low).any() or np.isnan(high).any():
+        return None
+    return difference_variance(weights[used], low, high, steps_of(candidate).edges_s()[:-1][used])

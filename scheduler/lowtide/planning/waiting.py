@@ -106,7 +106,8 @@ class Integral(NamedTuple):
 class _Steps(NamedTuple):
     """The lower convex hull of every job's cost over its wait, as steps from corner to corner; (m,) each.
 
-    A job's steps stand in the order of its waits, with falling ``rate``; what is taken of them is always a first part.
+    ``rate`` is what a second of the step saves, weight included. A job's steps stand in the order of its waits, with
+    falling rates, so what is worth taking of them is always a first part.
     """
 
     job: IntArray
@@ -115,7 +116,7 @@ class _Steps(NamedTuple):
     rate: FloatArray
 
     def waits_s(self, chosen: IntArray, jobs: int) -> FloatArray:
-        """The wait of every job that takes the chosen steps, given in the order of the hull; (n,), s."""
+        """The wait of every job that takes the chosen steps; (n,), s."""
         waits_s = np.zeros(jobs)
         np.maximum.at(waits_s, self.job[chosen], self.to_s[chosen])
         return waits_s

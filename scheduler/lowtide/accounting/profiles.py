@@ -78,11 +78,10 @@ class Profile:
 
 
 def planned_profile(plan: Plan) -> Profile:
-    """The plan's energy, spread evenly over its segments."""
+    """The plan's energy, spread evenly over each of its segments."""
     start_s = np.array([segment.start_utc.timestamp() for segment in plan.segments])
     end_s = np.array([segment.end_utc.timestamp() for segment in plan.segments])
-    lengths_s = end_s - start_s
-    return Profile(start_s, end_s, plan.energy_kwh * lengths_s / lengths_s.sum())
+    return Profile(start_s, end_s, np.array([plan.energy_of(segment) for segment in plan.segments]))
 
 
 def measured_profile(results: Sequence[Mapping[str, Any]]) -> Profile:

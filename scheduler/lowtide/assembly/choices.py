@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One plan that no other betters in all three. ``runs``: start and end of each of its runs."""
+    """One plan that no other betters in all three.
+
+    Attributes:
+        runs: Start and end of each of its runs.
+        price_usd: None where no place has a price.
+    """
 
     region: RegionId
     zone: ZoneId
     runs: tuple[tuple[datetime, datetime], ...]
     emissions_g: float
-    price_usd: float
+    price_usd: float | None
 
     @property
     def start_utc(self) -> datetime:
@@ -51,10 +56,12 @@ class Choice:
 
 
 def choices_of(found: Quote) -> tuple[Choice, ...]:
-    """The frontier of a job that has been quoted, the earliest finish first; places without a price are left out.
+    """The frontier of a job that has been quoted, the earliest finish first.
+
+    Places whose price is not known are left out; where that is so of all of them, emissions and finish alone count.
 
     Raises:
-        InputError: The job runs in a manner that the frontier does not know, or no place has a price and room.
+        InputError: The job runs in a manner that the frontier does not know.
     """
     problem = found.gathered.problem
     pausing = problem.manner.pausing
@@ -64,11 +71,9 @@ def choices_of(found: Quote) -> tuple[Choice, ...]:
             hint="Leave out --frontier, or the options that say otherwise.",
         )
     limit_usd = problem.max_price_usd
-    candidates = [candidate for candidate in problem.candidates if _has_room(problem, candidate)]
-    if not candidates:
-        raise InputError(
-            "No frontier can be drawn: no place has both a price and room for the run.", hint="Name other --regions."
-        )
+    fitting = [candidate for candidate in problem.candidates if _has_room(problem, candidate)]
+    priced = [candidate for candidate in fitting if _has_price(candidate)]
+    candidates = priced or fitting
     points = frontier(
         [_costs(problem, candidate) for candidate in candidates],
         problem.duration_s,
@@ -82,16 +87,18 @@ def choices_of(found: Quote) -> tuple[Choice, ...]:
             candidates[point.place].zone,
             tuple((from_epoch_s(piece.start_s), from_epoch_s(piece.end_s)) for piece in point.pieces),
             point.emissions_g,
-            point.price_usd,
+            point.price_usd if priced else None,
         )
         for point in points
         if limit_usd is None or point.price_usd <= limit_usd
     )
 
 
+def _has_price(candidate: Candidate) -> bool:
+    return candidate.price_usd_per_h is not None and candidate.egress_usd is not None
+
+
 def _has_room(problem: PlanProblem, candidate: Candidate) -> bool:
-    if candidate.price_usd_per_h is None or candidate.egress_usd is None:
-        return False
     ready_s = problem.earliest_utc.timestamp() + candidate.transfer_s
     end_by_s = min(problem.deadline_utc.timestamp(), known_until_s(steps_of(candidate), ready_s))
     return end_by_s - ready_s >= problem.duration_s - FITS_S

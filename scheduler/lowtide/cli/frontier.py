@@ -25,7 +25,7 @@ def frontier_lines(choices: Sequence[Choice]) -> list[str]:
             figures.clock(choice.end_utc),
             figures.clock(choice.start_utc),
             figures.grams(choice.emissions_g),
-            f"${choice.price_usd:,.2f}",
+            "-" if choice.price_usd is None else f"${choice.price_usd:,.2f}",
             choice.zone if choice.region == LOCAL else choice.region,
         )
         for choice in shown
@@ -44,7 +44,7 @@ def _thinned(choices: Sequence[Choice]) -> list[Choice]:
     while len(kept) > _SHOWN:
         steps = [
             abs(kept[number].emissions_g - kept[number - 1].emissions_g)
-            + abs(kept[number].price_usd - kept[number - 1].price_usd) * 1e-9
+            + abs((kept[number].price_usd or 0.0) - (kept[number - 1].price_usd or 0.0)) * 1e-9
             for number in range(1, len(kept) - 1)
         ]
         del kept[1 + steps.index(min(steps))]

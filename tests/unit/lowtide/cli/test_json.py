@@ -35,6 +35,8 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
         ("--regions", "aws:eu-north-1,gcp:us-central1,gcp:asia-east2", "--gpu", "T4", "--count", "1"),
         ("--region", "aws:eu-central-1", "--gpu", "A100", "--count", "8", "--data", "50GB", "--from", "aws:us-east-1"),
         ("--zone", "GB", "--pausable", "--earliest", "2h"),
+        ("--zone", "GB", "--pausable", "--restart-energy", "20Wh", "--max-pauses", "2"),
+        ("--regions", "aws:eu-north-1,gcp:us-central1", "--gpu", "T4", "--frontier", "--residency", "US"),
     ],
 )
 def test_plan(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:

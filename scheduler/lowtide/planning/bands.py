@@ -1,4 +1,4 @@
-"""Deciding on a forecast with an error band: on its middle or its upper end, and only where the gain beats the error."""
+"""Deciding on a forecast with an error band: on its middle or its upper end, and only where a gain beats the error."""
 
 from __future__ import annotations
 

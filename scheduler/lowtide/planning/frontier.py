@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.loads import Load, cost_course, steps_within
-from lowtide.planning.steps import FIT_TOLERANCE_S, Piece, known_until_s
-from lowtide.planning.windows import best_pieces
+from lowtide.planning.single import find_pieces
+from lowtide.planning.steps import FIT_TOLERANCE_S, Piece, known_until_s, prepare
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -141,11 +141,12 @@ def frontier(
         index: _line(places[index], window, duration_s, earliest_s, pausable=pausable)
         for index, window in windows.items()
     }
+    prepared = {index: prepare(places[index].series) for index in windows} if pausable else {}
     points = []
     for place, finish_s, emissions_g in _undominated(lines, [_price_usd(place, duration_s) for place in places]):
         first_s = windows[place].start_s
         if pausable:
-            pieces = best_pieces(places[place].series, first_s, earliest_s + finish_s, duration_s)
+            pieces = find_pieces(prepared[place], first_s, earliest_s + finish_s, duration_s).pieces
         else:
             start_s = max(first_s, earliest_s + (finish_s - duration_s))
             pieces = (Piece(start_s, start_s + duration_s),)

@@ -206,7 +206,8 @@ def best_load(series: StepSeries, earliest_s: float, end_by_s: float, load: Load
         starts_s = np.concatenate((starts_s, *others_s))
         costs = np.concatenate((costs, *(course.at(others) for others in others_s)))
         costs = costs + _impulses(edges_s, values, starts_s, load)
-    as_good = (costs <= costs.min() + _TIE * np.abs(costs).max()).nonzero()[0]
+    least = costs.min()
+    as_good = (costs <= least + _TIE * max(abs(least), abs(costs.max()))).nonzero()[0]
     chosen = as_good[starts_s[as_good].argmin()]
     start_s = earliest_s + float(starts_s[chosen])
     return LoadWindow(start_s, start_s + load.duration_s, float(costs[chosen]))
@@ -221,26 +222,30 @@ def cost_course(series: StepSeries, earliest_s: float, end_by_s: float, load: Lo
 
 def _course(edges_s: FloatArray, values: FloatArray, load: Load, room_s: float) -> Course:
     bounds_s, jumps, bends = load.changes
-    kinks_s = (edges_s[1:-1, None] - bounds_s).ravel()
+    kinks_s = (edges_s[1:-1] - bounds_s[:, None]).ravel()  # ascending runs, which a stable sort merges quickly
     inside = ((kinks_s > 0.0) & (kinks_s < room_s)).nonzero()[0]
     inside = inside[kinks_s[inside].argsort(kind="stable")]
     stops_s = np.concatenate((_NOTHING, kinks_s[inside], (room_s,)))
     gaps_s = stops_s[1:] - stops_s[:-1]
     rises = values[1:] - values[:-1]
     first = values[_step_at(edges_s, bounds_s)]
-    slopes = np.concatenate((_NOTHING, (rises[:, None] * -jumps).ravel()[inside]))
+    slopes = np.concatenate((_NOTHING, (-jumps[:, None] * rises).ravel()[inside]))
     slopes[0] = -(jumps @ first)
     slopes = slopes.cumsum()
-    curvatures = np.zeros(slopes.size)
-    if load.end_weight is not None:
-        curvatures[1:] = (rises[:, None] * bends).ravel()[inside]
+    sums = np.concatenate((_NOTHING, (values * (edges_s[1:] - edges_s[:-1])).cumsum()))
+    integral = np.interp(bounds_s, edges_s, sums)
+    if load.end_weight is None:
+        curvatures = np.zeros(slopes.size)
+        risen, at_once = gaps_s * slopes, -(jumps @ integral)
+    else:
+        curvatures = np.concatenate((_NOTHING, (bends[:, None] * rises).ravel()[inside]))
         curvatures[0] = bends @ first
         curvatures = curvatures.cumsum()
-        integral = np.concatenate((_NOTHING, (values * (edges_s[1:] - edges_s[:-1])).cumsum()))
-        slopes += float(bends @ np.interp(bounds_s, edges_s, integral))
+        slopes += bends @ integral
         slopes[1:] += (curvatures * gaps_s).cumsum()[:-1]
-    costs = np.concatenate((_NOTHING, gaps_s * (slopes + gaps_s * curvatures / 2)))
-    costs[0] = _running_cost(edges_s, values, load)
+        risen, at_once = gaps_s * (slopes + gaps_s * curvatures / 2), _running_cost(edges_s, values, load)
+    costs = np.concatenate((_NOTHING, risen))
+    costs[0] = at_once
     return Course(stops_s, costs.cumsum(), slopes, curvatures)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lowtide.planning.single import find_pieces, find_window
+from lowtide.planning.steps import prepare
 from lowtide.planning.windows import Piece, StepSeries, best_pieces, best_window, mean_over
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "300"))
@@ -116,3 +119,90 @@ def test_more_slack_never_costs_more(case: tuple[list[int], int, int, int, int],
     tight = best_window(series, START_S + earliest_s, START_S + tight_end_s, duration_s)
     wide = best_window(series, START_S + earliest_s, START_S + end_s, duration_s)
     assert mean_over(series, (wide,)) <= mean_over(series, (tight,)) * (1 + 1e-12)
+
+
+class FloatCase(NamedTuple):
+    """Anything that a forecaster may give: values of many magnitudes, times in millionths of a second; s."""
+
+    values: list[float]
+    step_s: float
+    earliest_s: float
+    end_s: float
+    duration_s: float
+
+
+@st.composite
+def float_cases(draw: st.DrawFn) -> FloatCase:
+    value = st.floats(0, 900) | st.sampled_from([0.0, 1e-9, 123.4, 1 / 3, 1e6])
+    values = draw(st.lists(value, min_size=1, max_size=12))
+    step_s = draw(st.sampled_from([300.0, 1800.0, 3600.0, 0.7]))
+    total_s = step_s * len(values)
+    first, last = sorted((draw(st.integers(0, 999)), draw(st.integers(0, 999))))
+    earliest_s, end_s = total_s * first / 1000, total_s * (last + 1) / 1000
+    duration_s = (end_s - earliest_s) * draw(st.integers(1, 1000)) / 1000
+    return FloatCase(values, step_s, *(round(seconds, 6) for seconds in (earliest_s, end_s, duration_s)))
+
+
+def exact_cost(case: FloatCase, start_s: Fraction, end_s: Fraction) -> Fraction:
+    step = Fraction(case.step_s)
+    return sum(
+        (
+            Fraction(value) * max(Fraction(0), min(end_s, (index + 1) * step) - max(start_s, index * step))
+            for index, value in enumerate(case.values)
+        ),
+        Fraction(0),
+    )
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(float_cases())
+def test_windows_of_any_floats_are_as_good_as_the_best(case: FloatCase) -> None:
+    earliest, end, duration = (Fraction(seconds) for seconds in case[2:])
+    edges = [Fraction(case.step_s) * index for index in range(len(case.values) + 1)]
+    latest = max(earliest, end - duration)
+    starts = {earliest, latest, *edges, *(edge - duration for edge in edges)}
+    least = min(exact_cost(case, s, s + duration) for s in starts if earliest <= s <= latest) / duration
+    slip = Fraction(max(case.values)) / 10**9  # a float of time is up to 1e-12 s off, the shortest run is 7e-4 s long
+
+    found = find_window(prepare(StepSeries(0.0, case.step_s, np.array(case.values))), *case[2:])
+    start = Fraction(found.start_s)
+    own = exact_cost(case, start, start + duration) / duration
+    assert case.earliest_s <= found.start_s <= case.end_s - case.duration_s + 1e-9
+    assert own <= least + slip
+    assert abs(Fraction(found.mean) - own) <= slip
+    assert abs(Fraction(found.mean_at_once) - exact_cost(case, earliest, earliest + duration) / duration) <= slip
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(float_cases())
+def test_pieces_of_any_floats_are_the_cheapest(case: FloatCase) -> None:
+    earliest, end, duration = (Fraction(seconds) for seconds in case[2:])
+    step, left, least = Fraction(case.step_s), duration, Fraction(0)
+    for value, index in sorted((value, index) for index, value in enumerate(case.values)):
+        room = max(Fraction(0), min(end, (index + 1) * step) - max(earliest, index * step))
+        least += Fraction(value) * min(left, room)
+        left -= min(left, room)
+    slip = Fraction(max(case.values)) / 10**9
+
+    found = find_pieces(prepare(StepSeries(0.0, case.step_s, np.array(case.values))), *case[2:])
+    own = sum((exact_cost(case, Fraction(a), Fraction(b)) for a, b in found.pieces), Fraction(0))
+    assert abs(own - least) <= slip * duration
+    assert abs(Fraction(found.mean) - least / duration) <= slip
+    assert abs(sum(b - a for a, b in found.pieces) - case.duration_s) <= 1e-9
+    assert all(a.end_s < b.start_s for a, b in pairwise(found.pieces))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(cases(), st.data())
+def test_a_cheaper_step_and_a_pause_never_cost_more(
+    case: tuple[list[int], int, int, int, int], data: st.DataObject
+) -> None:
+    values, step_s, earliest_s, end_s, duration_s = case
+    times_s = (START_S + earliest_s, START_S + end_s, duration_s)
+    index = data.draw(st.integers(0, len(values) - 1))
+    cheaper = [*values[:index], data.draw(st.integers(0, values[index])), *values[index + 1 :]]
+    plain, cut = prepare(series_of(values, step_s)), prepare(series_of(cheaper, step_s))
+    for find in (find_window, find_pieces):
+        assert find(cut, *times_s).mean <= find(plain, *times_s).mean
+    window = find_window(plain, *times_s)
+    assert find_pieces(plain, *times_s).mean <= window.mean <= window.mean_at_once

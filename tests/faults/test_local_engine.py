@@ -280,6 +280,14 @@ def test_what_the_command_started_is_cancelled_with_it(engine: LocalEngine, tmp_
     until(lambda: not local_family.is_alive(grandchild), "the end of what it started")
 
 
+def test_a_cancelled_command_leaves_nobody_for_whose_end_it_is_waited(engine: LocalEngine, tmp_path: Path) -> None:
+    child = "import time; open('starts', 'a').write('one\\n'); time.sleep(60)"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}])"
+    running(engine, tmp_path, script, stop_grace_s=3600.0)
+    engine.cancel(KEY)  # the child becomes an orphan, and ours, and ends: a zombie is nobody to wait for
+    assert ended(engine).exit_status == 143
+
+
 def test_a_machine_that_shuts_down_leaves_a_record(engine: LocalEngine, tmp_path: Path) -> None:
     running(engine, tmp_path)
     os.kill(pid_in(tmp_path, "claim.json"), signal.SIGTERM)

@@ -172,7 +172,8 @@ def _see_through(child: subprocess.Popen[bytes], folder: str, grace_s: float, ke
         look_s = _LOOK_S
         status = child.poll()
         if kill_at_s is None:
-            if status is not None and not _lives_on(child.pid, status):
+            # A command that was killed may have left its own children running: a wrapper's job outlives the wrapper.
+            if status is not None and (status >= 0 or not _anybody_left(child.pid)):
                 return status, False
             if woken_by == signal.SIGTERM or os.path.exists(f"{folder}/cancel"):
                 _signal_group(child.pid, signal.SIGTERM)
@@ -180,7 +181,7 @@ def _see_through(child: subprocess.Popen[bytes], folder: str, grace_s: float, ke
                 kill_at_s = time.monotonic() + grace_s
             else:
                 look_s = keeper.look(woken=woken_by is not None)
-        elif status is not None and not _signal_group(child.pid, 0):
+        elif status is not None and not _anybody_left(child.pid):
             return status, True
         elif time.monotonic() >= kill_at_s:
             _signal_group(child.pid, signal.SIGKILL)
@@ -190,10 +191,8 @@ def _see_through(child: subprocess.Popen[bytes], folder: str, grace_s: float, ke
         woken_by = None if woken is None else woken.si_signo
 
 
-def _lives_on(group: int, status: int) -> bool:
-    """Whether a command that was killed has left its own children running: a wrapper's job outlives the wrapper."""
-    if status >= 0:
-        return False
+def _anybody_left(group: int) -> bool:
+    """Whether the group of a command that has ended still has somebody who lives."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:  # orphans come to us, and would stay as zombies
             pass

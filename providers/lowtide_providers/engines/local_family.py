@@ -4,7 +4,8 @@ Held is what the file ``suspend`` in the launch's folder wishes. Whoever changes
 supervisor keeps them there.
 """
 
-# ruff: noqa: PTH  every running job has a process that imports this: few imports
+# Every running job has a process that imports this: few imports, so no pathlib.
+# ruff: noqa: PTH110, PTH123, PTH208
 
 from __future__ import annotations
 

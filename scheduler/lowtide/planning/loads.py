@@ -25,10 +25,10 @@ _TIE = 1e-12
 _BESIDE_S = 1e-6
 """How near to an edge a start comes where the least is only approached there: the digits of a time in UTC."""
 
-_NOTHING = np.zeros(1)
-
 _ON_EDGE_S = _BESIDE_S / 2
 """An instant nearer to an edge than this is on it: a float of seconds since 1970 tells no more than 2.4e-7 s."""
+
+_ZERO = np.zeros(1)
 
 
 class Changes(NamedTuple):
@@ -168,7 +168,7 @@ def load_cost(series: StepSeries, start_s: float, load: Load) -> float:
     """
     require_fit(series, start_s, start_s + load.duration_s, load.duration_s)
     edges_s, values = steps_within(series, start_s, start_s + load.duration_s)
-    impulses = _impulses(edges_s, values, _NOTHING, load)
+    impulses = _impulses(edges_s, values, _ZERO, load)
     return _running_cost(edges_s, values, load) + float(impulses[0])
 
 
@@ -225,28 +225,27 @@ def _course(edges_s: FloatArray, values: FloatArray, load: Load, room_s: float) 
     kinks_s = (edges_s[1:-1] - bounds_s[:, None]).ravel()  # ascending runs, which a stable sort merges quickly
     inside = ((kinks_s > 0.0) & (kinks_s < room_s)).nonzero()[0]
     inside = inside[kinks_s[inside].argsort(kind="stable")]
-    stops_s = np.concatenate((_NOTHING, kinks_s[inside], (room_s,)))
+    stops_s = np.concatenate((_ZERO, kinks_s[inside], (room_s,)))
     gaps_s = stops_s[1:] - stops_s[:-1]
     rises = values[1:] - values[:-1]
     first = values[_step_at(edges_s, bounds_s)]
-    slopes = np.concatenate((_NOTHING, (-jumps[:, None] * rises).ravel()[inside]))
-    slopes[0] = -(jumps @ first)
-    slopes = slopes.cumsum()
-    sums = np.concatenate((_NOTHING, (values * (edges_s[1:] - edges_s[:-1])).cumsum()))
-    integral = np.interp(bounds_s, edges_s, sums)
+    integral = np.interp(bounds_s, edges_s, _summed(0.0, values * (edges_s[1:] - edges_s[:-1])))
+    slopes = _summed(-float(jumps @ first), (-jumps[:, None] * rises).ravel()[inside])
     if load.end_weight is None:
-        curvatures = np.zeros(slopes.size)
-        risen, at_once = gaps_s * slopes, -(jumps @ integral)
-    else:
-        curvatures = np.concatenate((_NOTHING, (bends[:, None] * rises).ravel()[inside]))
-        curvatures[0] = bends @ first
-        curvatures = curvatures.cumsum()
-        slopes += bends @ integral
-        slopes[1:] += (curvatures * gaps_s).cumsum()[:-1]
-        risen, at_once = gaps_s * (slopes + gaps_s * curvatures / 2), _running_cost(edges_s, values, load)
-    costs = np.concatenate((_NOTHING, risen))
-    costs[0] = at_once
-    return Course(stops_s, costs.cumsum(), slopes, curvatures)
+        costs = _summed(-float(jumps @ integral), gaps_s * slopes)
+        return Course(stops_s, costs, slopes, np.zeros(slopes.size))
+    curvatures = _summed(float(bends @ first), (bends[:, None] * rises).ravel()[inside])
+    slopes += _summed(float(bends @ integral), (curvatures * gaps_s)[:-1])
+    costs = _summed(_running_cost(edges_s, values, load), gaps_s * (slopes + gaps_s * curvatures / 2))
+    return Course(stops_s, costs, slopes, curvatures)
+
+
+def _summed(first: float, changes: FloatArray) -> FloatArray:
+    """What begins with ``first`` and changes so; (n + 1,)."""
+    sums = np.empty(changes.size + 1)
+    sums[0] = first
+    sums[1:] = changes
+    return sums.cumsum()
 
 
 def _running_cost(edges_s: FloatArray, values: FloatArray, load: Load) -> float:
@@ -294,8 +293,8 @@ def steps_within(series: StepSeries, from_s: float, until_s: float) -> tuple[Flo
 def _changes(edges_s: FloatArray, weight: FloatArray, end_weight: FloatArray | None) -> Changes:
     ends = weight if end_weight is None else end_weight
     ramps = (ends - weight) / np.diff(edges_s)
-    jumps = np.concatenate((weight, _NOTHING)) - np.concatenate((_NOTHING, ends))
-    bends = np.concatenate((ramps, _NOTHING)) - np.concatenate((_NOTHING, ramps))
+    jumps = np.concatenate((weight, _ZERO)) - np.concatenate((_ZERO, ends))
+    bends = np.concatenate((ramps, _ZERO)) - np.concatenate((_ZERO, ramps))
     real = (jumps != 0) | (bends != 0)
     return Changes(edges_s[real], jumps[real], bends[real])
 

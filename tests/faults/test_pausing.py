@@ -247,6 +247,9 @@ class EndsFirst(FakeEngine):
     def suspend(self, key: AttemptKey) -> None:
         self.end(key, 0)
 
+    def resume(self, key: AttemptKey) -> None:
+        self.end(key, 3)
+
 
 def test_what_has_just_ended_is_not_paused(bench: Bench) -> None:
     bench.engine = EndsFirst()
@@ -255,6 +258,15 @@ def test_what_has_just_ended_is_not_paused(bench: Bench) -> None:
     bench.round(1.01)
     assert bench.now(record).state == "done"
     assert bench.letters(record) == "ACDE"
+
+
+def test_what_has_just_ended_is_not_resumed(bench: Bench) -> None:
+    record = bench.running()
+    bench.round(1)
+    bench.engine = EndsFirst(_reports=bench.engine._reports)
+    bench.round(3)
+    bench.round(3.01)
+    assert bench.letters(record) == "ACDLF"
 
 
 @pytest.mark.parametrize(("exit_status", "state"), [(0, "done"), (3, "failed")])
@@ -288,6 +300,44 @@ def test_a_paused_job_is_cancelled(bench: Bench) -> None:
     bench.round(1.6)
     assert bench.now(record).state == "cancelled"
     assert bench.letters(record).endswith("J")
+
+
+class Dying(FakeEngine):
+    """Ends what is cancelled after a while, and is awake until then."""
+
+    def cancel(self, key: AttemptKey) -> None:
+        self.resume(key)
+
+
+def test_a_job_that_is_being_cancelled_is_neither_held_nor_let_go(bench: Bench) -> None:
+    bench.engine = Dying()
+    record = bench.running()
+    bench.round(1)
+    request_cancel(bench.process("the user's"), bench.now(record), at(1.5))
+    bench.round(1.51)
+    assert bench.where(record) == ("paused", False)
+    bench.engine.end(key_of(record), 143)
+    bench.round(1.52)
+    assert bench.letters(record) == "ACDL-J"
+
+
+def test_what_is_lost_while_its_user_has_paused_it_waits_for_him(bench: Bench) -> None:
+    record = bench.running(retries=1)
+    user = bench.process("the user's")
+    request_pause(user, record, at(0.5))
+    bench.engine.vanish(key_of(record))
+    bench.round(1)
+    bench.round(3.5)
+    assert (bench.now(record).state, len(bench.engine.starts)) == ("waiting", 1)
+    other = bench.running(key="other", retries=1)
+    request_pause(user, other, at(3.5))
+    bench.engine.vanish(key_of(other))
+    bench.round(3.6)
+    request_resume(user, bench.now(record), at(6))
+    bench.round(6.1)
+    assert bench.now(record).state == "running"
+    bench.round(24)
+    assert bench.now(other).state == "missed"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from lowtide_core.spans import iso_utc
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lowtide.planning.types import Plan
+    from lowtide.store.jobs import Attempt
+
 
 @click.command(help=VERBS["show"])
 @click.argument("job")
@@ -52,15 +55,42 @@ def command(job: str, as_json: bool) -> None:
         ("deadline", _deadline(spec.deadline_utc, now_utc)),
         ("quote", f"{figures.grams(plan.emissions_g)} for {figures.kwh(plan.energy_kwh)} · {plan.forecast.source}"),
     ]
-    for attempt in record.attempts:
-        ended = "" if attempt.exit_status is None else f", exit status {attempt.exit_status}"
-        began = "not seen to start" if attempt.started_utc is None else figures.clock(attempt.started_utc)
-        rows.append((f"attempt {attempt.number}", f"{began}{ended}"))
+    rows[4:4] = _runs(plan, now_utc)
+    rows += [(f"attempt {attempt.number}", _attempt(attempt, now_utc)) for attempt in record.attempts]
     for name, text in rows:
         click.echo(f"{name:<11}{text}")
     click.echo("events")
     for event in events:
         click.echo(f"  {event.at_utc.astimezone():%d %b %H:%M:%S}  {event.to_state:<10}{event.why}  ({event.who})")
+
+
+def _runs(plan: Plan, now_utc: datetime) -> list[tuple[str, str]]:
+    """The runs of a plan that has several, and where it is between them."""
+    if len(plan.segments) == 1:
+        return []
+    rows = []
+    for number, run in enumerate(plan.segments, start=1):
+        length_s = (run.end_utc - run.start_utc).total_seconds()
+        if now_utc >= run.end_utc:
+            place = "past"
+        elif now_utc >= run.start_utc:
+            place = f"now, {figures.duration((run.end_utc - now_utc).total_seconds())} left"
+        else:
+            place = f"in {figures.duration((run.start_utc - now_utc).total_seconds())}"
+        rows.append((f"  run {number}", f"{figures.clock(run.start_utc)}, {figures.duration(length_s)} · {place}"))
+    return rows
+
+
+def _attempt(attempt: Attempt, now_utc: datetime) -> str:
+    if attempt.started_utc is None:
+        return "not seen to start" + ("" if attempt.exit_status is None else f", exit status {attempt.exit_status}")
+    parts = [figures.clock(attempt.started_utc)]
+    held_s = attempt.held_s(now_utc)
+    if held_s:
+        parts.append(f"ran {figures.duration(attempt.ran_s(now_utc))}, paused {figures.duration(held_s)}")
+    if attempt.exit_status is not None:
+        parts.append(f"exit status {attempt.exit_status}")
+    return ", ".join(parts)
 
 
 def _deadline(deadline_utc: datetime, now_utc: datetime) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from lowtide.dispatch.actor import Actor
+from lowtide.planning.types import Segment
 from lowtide.service.serve import serve
 from lowtide.service.ticks import TickContext, TickReport
 from lowtide.store import Store, open_store
 from lowtide.testing.engines import FakeEngine
-from lowtide.testing.jobs import add_job, job_spec, plan_at
+from lowtide.testing.jobs import ZONE, add_job, job_spec, plan_at
 from lowtide_core.errors import InputError
+from lowtide_core.places import LOCAL
 
 TOO_LONG_S = 30.0
 
@@ -57,6 +59,27 @@ def test_it_wakes_for_the_next_job_long_before_its_next_round(store: Store) -> N
     after = store.jobs.get(record.job_id)
     assert after.state == "running"
     assert after.attempt.claimed_utc >= due_utc
+
+
+def test_it_wakes_for_the_turns_of_a_plan_long_before_its_next_round(store: Store) -> None:
+    now_utc = datetime.now(UTC)
+    edges_s = ((0, 1), (2, 3))
+    segments = tuple(
+        Segment(now_utc + timedelta(seconds=start_s), now_utc + timedelta(seconds=end_s), LOCAL, ZONE)
+        for start_s, end_s in edges_s
+    )
+    record = add_job(store, job_spec(now_utc), plan_at(now_utc, segments=segments), at_utc=now_utc)
+
+    def resumed(_: list[TickReport]) -> bool:
+        return "M" in [event.letter for event in store.jobs.events(record.job_id)]
+
+    assert rounds(store, FakeEngine(at_utc=now_utc), resumed, interval_s=3600)
+    turns_s = [
+        (event.at_utc - now_utc).total_seconds()
+        for event in store.jobs.events(record.job_id)
+        if event.letter in ("L", "M")
+    ]
+    assert all(turn_s >= due_s for turn_s, due_s in zip(turns_s, (1, 2), strict=True))
 
 
 def test_it_says_that_it_is_there_and_that_it_has_gone(store: Store) -> None:

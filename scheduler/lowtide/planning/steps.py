@@ -117,7 +117,8 @@ class PreparedSeries:
         Differences of running sums in floats lose the digits that the sum of the whole series has taken, and make
         windows unequal that are equal. Integers do neither. Values with up to six decimals are whole millionths, so
         all their sums are exact. Others are rounded to a power of two such that the sum of the whole series takes
-        62 bits: 2e-16 of the mean value per 1,000 steps, which is less than floats keep of that sum.
+        62 bits: 2e-16 of the mean value per 1,000 steps, which is less than floats keep of that sum. What is smaller
+        than 1e-290 counts as nothing.
     """
 
     start_s: float
@@ -169,7 +170,7 @@ def _counts_per_unit(known: FloatArray, total: float) -> float:
     if total * _DECIMAL_COUNTS < _EXACT_FLOAT and (np.rint(known * _DECIMAL_COUNTS) / _DECIMAL_COUNTS == known).all():
         return _DECIMAL_COUNTS
     exponent = math.frexp(total)[1]
-    return math.ldexp(1.0, min(62 - exponent, 1000))
+    return math.ldexp(1.0, min(62 - exponent, 1023))
 
 
 def _before_each_edge(steps: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> IntArray:

@@ -17,6 +17,9 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for block in CONSOLE.findall(README) for line in block.splitlines() if line.startswith("$ ")]
 
 
+PLANNING = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("readme")
@@ -42,6 +45,28 @@ def test_every_command_works_as_written(folder: Path) -> None:
         assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
         assert "Traceback" not in ran.stderr
     assert (folder / "run.json").exists()
+
+
+def test_every_command_of_the_planner_s_page_works_as_written(folder: Path) -> None:
+    commands = [line[2:] for block in CONSOLE.findall(PLANNING) for line in block.splitlines() if line.startswith("$ ")]
+    assert len(commands) >= 7
+    for command in commands:
+        ran = subprocess.run(
+            command, shell=True, cwd=ROOT / "examples", env=environment(folder), capture_output=True, text=True
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+
+
+def test_the_planner_s_page_knows_every_option_and_column() -> None:
+    from lowtide.asking_fleet import KNOWN, NEEDED
+    from lowtide.cli.options import MORE
+    from lowtide.cli.plan import command
+
+    assert not [name for name in (*NEEDED, *KNOWN) if f"`{name}`" not in PLANNING]
+    rare = {name for names in MORE.values() for name in names}
+    flags = [(parameter.opts + parameter.secondary_opts)[-1] for parameter in command.params if parameter.name in rare]
+    assert len(flags) == len(rare)
+    assert not [flag for flag in flags if flag not in PLANNING]
 
 
 def test_the_transcripts_have_the_lines_that_the_commands_print(folder: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any] | click.Command")
 
-_MORE = {
+MORE = {
     "The job": ("power_profile", "setup_energy", "teardown_energy", "keep_deadline", "memory"),
     "Pauses and widths": (
         "max_pauses",
@@ -48,7 +48,7 @@ class Sectioned(click.Command):
         )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        hidden = {name for names in _MORE.values() for name in names}
+        hidden = {name for names in MORE.values() for name in names}
         records = [
             record
             for parameter in self.get_params(ctx)
@@ -65,7 +65,7 @@ def _print_more(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         return
     formatter = ctx.make_formatter()
     records = {parameter.name: parameter.get_help_record(ctx) for parameter in ctx.command.get_params(ctx)}
-    for title, names in _MORE.items():
+    for title, names in MORE.items():
         with formatter.section(title):
             formatter.write_dl([record for name in names if (record := records.get(name)) is not None])
     click.echo(formatter.getvalue().rstrip("\n").lstrip("\n"))

@@ -15,10 +15,8 @@ from lowtide.planning.moves_grid import (
     common_grain_s,
     cut,
     fill,
-    floor,
     is_multiple,
     layouts,
-    least,
     trace,
 )
 from lowtide.planning.places import (
@@ -49,8 +47,8 @@ _PROVEN = 1e-9
 """A plan that lies no further above its bound, relatively, attains it: the rest is rounding."""
 
 _SHORTEST_GRAIN_S = 60.0
-_MOST_WORK = 40_000_000
-"""Of the dynamic programme: states x places, a second or so; and of up to ten places 4 million states, 64 MB."""
+_MOST_WORK = 10_000_000
+"""Cells x whole cells to be done x pairs of places (of at least ten): a second or so, and 128 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +183,7 @@ def route_cost(
             usd += float(moves.usd[before.place, after.place])
         series = places[after.place].series
         g += kwh * float(series.values[int((after.start_s - series.start_s + NEGLIGIBLE_S) // series.step_s)])
-    return g, usd
+    return float(g), float(usd)
 
 
 def _least(task: _Task, weights: _Weights) -> Route | None:
@@ -275,41 +273,37 @@ def _on_grain(task: _Task, weights: _Weights, grain_s: float, enough: float) -> 
     grain_s *= _coarser(task, end_by_s, grain_s)
     series = [place.series for place in task.places]
     cells = cut(series, until_s, task.earliest_s, end_by_s, grain_s)
+    ways = tuple(layouts(cells, task.duration_s))
+    if not ways:
+        return None, enough
+    bound = math.inf
+    if cells.mean is not cells.least or not _fits_cells(task, cells):
+        outer = _costs(task, weights, cells, outward=True)
+        bound = float(fill(cells, _only(outer, _useful(outer)), ways).least.min())
+        if bound >= enough:
+            return None, enough
     inner = _costs(task, weights, cells, outward=False)
     kept = _useful(inner)
     inner = _only(inner, kept)
-    best: tuple[float, tuple[Stay, ...]] = math.inf, ()
-    ways = tuple(layouts(cells, task.duration_s))
-    for layout in ways:
-        if floor(cells, inner, layout) >= min(best[0], enough):
-            continue
-        table = fill(cells, inner, layout)
-        value = least(table, layout)
-        if value < best[0]:
-            best = value, trace(cells, inner, layout, table)
-    bound = min(best[0], enough)
-    rounded = cells.mean is not cells.least or not _fits_cells(task, cells)
-    if rounded:
-        outer = _costs(task, weights, cells, outward=True)
-        outer = _only(outer, _useful(outer))
-        for layout in ways:
-            if floor(cells, outer, layout) < bound:
-                bound = min(bound, least(fill(cells, outer, layout), layout))
-    if not best[1]:
+    table = fill(cells, inner, ways)
+    best = float(table.least.min())
+    bound = min(bound, best, enough)
+    if best >= enough:
         return None, bound
     stays = tuple(
-        Stay(int(kept[stay.place]), task.earliest_s + stay.start_s, task.earliest_s + stay.end_s) for stay in best[1]
+        Stay(int(kept[stay.place]), task.earliest_s + stay.start_s, task.earliest_s + stay.end_s)
+        for stay in trace(cells, inner, ways, table)
     )
     return _route(task, stays), bound
 
 
 def _coarser(task: _Task, end_by_s: float, grain_s: float) -> int:
     """By how much the grain must be multiplied to keep the table affordable."""
-    factor = 1
+    factor, places = 1, len(task.places)
     while True:
         count = (end_by_s - task.earliest_s) / (grain_s * factor) + 2
         whole = task.duration_s / (grain_s * factor) + 1
-        if 2 * count * whole * len(task.places) * max(10, len(task.places)) <= _MOST_WORK:
+        if count * whole * places * max(10, places) <= _MOST_WORK:
             return factor
         factor += 1
 

@@ -70,17 +70,19 @@ class Layout(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The least cost of every state: part cell done (0, 1), whole cells done, edge, place.
+    """The least cost of every state: layout, part cell done (0, 1), whole cells done, edge, place.
 
     Attributes:
-        running: Having run in the place up to the edge; (parts, K + 1, N + 1, R).
-        idle: Having run there last, up to that edge or an earlier one; (parts, K + 1, pad + N + 1, R), of which the
-            first ``pad`` edges lie before the window.
+        running: Having run in the place up to the edge; (layouts, parts, K + 1, N + 1, R).
+        idle: Having run there last, up to that edge or an earlier one; (layouts, parts, K + 1, pad + N + 1, R), of
+            which the first ``pad`` edges lie before the window.
+        least: Of a finished run; (layouts,), inf where there is none.
     """
 
     running: FloatArray
     idle: FloatArray
     pad: int
+    least: FloatArray
 
 
 def common_grain_s(series: Sequence[StepSeries]) -> float:
@@ -168,25 +170,8 @@ def is_regular(cells: Cells) -> BoolArray:
     return np.asarray(np.abs(cells.lengths_s - cells.grain_s) < NEGLIGIBLE_S)
 
 
-def floor(cells: Cells, costs: Costs, layout: Layout) -> float:
-    """A cost that no run of the layout is below: the cheapest seconds, wherever they are, for the rest of it."""
-    lengths_s = cells.lengths_s
-    cheapest = costs.rate.min(axis=0)
-    free = np.ones(lengths_s.size, dtype=bool)
-    cost = float(costs.start.min())
-    for end, used in ((0, layout.head), (-1, layout.tail)):
-        if used:
-            free[end] = False
-            cost += float(cheapest[end] * lengths_s[end])
-    order = np.argsort(cheapest[free])
-    filled_s = np.concatenate(([0.0], np.cumsum(lengths_s[free][order])))
-    inside_s = np.diff(np.minimum(filled_s, layout.whole * cells.grain_s + layout.part_s))
-    used_rates = cheapest[free][order][inside_s > 0]
-    return cost + float(used_rates @ inside_s[inside_s > 0])
-
-
-def fill(cells: Cells, costs: Costs, layout: Layout) -> Table:
-    """The least cost of every state, one whole cell after the other, for all edges at once.
+def fill(cells: Cells, costs: Costs, ways: Sequence[Layout]) -> Table:
+    """The least cost of every state, one whole cell after the other, for all layouts and edges at once.
 
     Notes:
         At an edge a job runs or is idle, in one of R places, with k whole cells done and its part cell done or not. It
@@ -194,114 +179,134 @@ def fill(cells: Cells, costs: Costs, layout: Layout) -> Table:
         cell is run from the beginning of its cell (then it idles) or up to its end (then it has just resumed).
     """
     count, places = cells.edges_s.size - 1, costs.start.size
-    parts, pad = 2 if layout.part_s else 1, int(costs.gap.max())
-    running = np.full((parts, layout.whole + 1, count + 1, places), np.inf)
-    idle = np.full((parts, layout.whole + 1, pad + count + 1, places), np.inf)
-    rows = pad + np.arange(count)[:, None, None] - costs.gap
-    source = np.arange(places)[:, None]
+    parts, pad = 1 + any(way.part_s for way in ways), int(costs.gap.max())
+    most = max(way.whole for way in ways)
+    running = np.full((len(ways), parts, most + 1, count + 1, places), np.inf)
+    idle = np.full((len(ways), parts, most + 1, pad + count + 1, places), np.inf)
+    rows, source = pad + np.arange(count)[:, None, None] - costs.gap, np.arange(places)[:, None]
     rate, lengths_s = costs.rate.T, cells.lengths_s
     whole_cost = np.where(is_regular(cells)[:, None], rate * cells.grain_s, np.inf)
-    fits = np.array([part_fits(layout, j, count, length) for j, length in enumerate(lengths_s.tolist())])
-    part_cost = np.where(fits[:, None], rate, np.inf) * (layout.part_s or 1.0)
-    start = np.where(np.arange(count)[:, None] >= costs.ready, costs.start, np.inf)
-    if layout.head:
-        running[0, 0, 1] = start[0] + rate[0] * lengths_s[0]
-        start[:] = np.inf
-    for k in range(layout.whole + 1):
-        early = np.full((count, places), np.inf)
+    part_cost, start = _ways_in(costs, ways, lengths_s)
+    for one, way in enumerate(ways):
+        if way.head:
+            running[one, 0, 0, 1] = start[one, 0] + rate[0] * lengths_s[0]
+    least = np.full(len(ways), np.inf)
+    for k in range(most + 1):
+        early = np.array(np.inf)
         for part in range(parts):
-            ran = running[part, k]
-            np.minimum.accumulate(np.minimum(ran[1:], early), axis=0, out=idle[part, k, pad + 1 :])
-            entry = (idle[part, k][rows, source] + costs.resume).min(axis=1)
+            ran = running[:, part, k]
+            np.minimum.accumulate(np.minimum(ran[:, 1:], early), axis=1, out=idle[:, part, k, pad + 1 :])
+            entry = (idle[:, part, k][:, rows, source] + costs.resume).min(axis=2)
             if k == part == 0:
                 np.minimum(entry, start, out=entry)
-            into = np.minimum(ran[:-1], entry)
-            if k < layout.whole:
-                np.add(into, whole_cost, out=running[part, k + 1, 1:])
-            elif layout.tail and part == parts - 1:
-                ran[-1] = into[-1] + rate[-1] * lengths_s[-1]
+            into = np.minimum(ran[:, :-1], entry)
+            if k < most:
+                np.add(into, whole_cost, out=running[:, part, k + 1, 1:])
+            for one, way in enumerate(ways):
+                if way.whole == k and part == int(way.part_s > 0):
+                    if way.tail:
+                        running[one, part, k, -1] = into[one, -1] + rate[-1] * lengths_s[-1]
+                    least[one] = (running if way.tail else idle)[one, part, k, -1].min()
             if part < parts - 1:
-                np.minimum(running[1, k, 1:], entry + part_cost, out=running[1, k, 1:])
+                np.minimum(running[:, 1, k, 1:], entry + part_cost, out=running[:, 1, k, 1:])
                 early = into + part_cost
-    return Table(running, idle, pad)
+    return Table(running, idle, pad, least)
 
 
-def whole_end(layout: Layout, j: int, count: int) -> bool:
-    """Whether cell ``j`` is the short first or last one, and the layout runs through it."""
-    return (layout.head and j == 0) or (layout.tail and j == count - 1)
+def _ways_in(costs: Costs, ways: Sequence[Layout], lengths_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """For each layout, cell and place: the cost of the part cell, and of starting at the cell's beginning."""
+    count = lengths_s.size
+    cell = np.arange(count)[:, None]
+    part_cost = np.full((len(ways), count, costs.start.size), np.inf)
+    start = np.where(cell >= costs.ready, costs.start, np.inf)[None].repeat(len(ways), axis=0)
+    for one, way in enumerate(ways):
+        if way.part_s:
+            fits = lengths_s >= way.part_s - NEGLIGIBLE_S
+            fits[0] &= not way.head
+            fits[-1] &= not way.tail
+            part_cost[one, fits] = costs.rate.T[fits] * way.part_s
+        if way.head:
+            start[one, 1:] = np.inf
+    return part_cost, start
 
 
-def part_fits(layout: Layout, j: int, count: int, length_s: float) -> bool:
-    """Whether the part cell of the layout may be run in cell ``j``."""
-    return 0 < layout.part_s <= length_s + NEGLIGIBLE_S and not whole_end(layout, j, count)
-
-
-def least(table: Table, layout: Layout) -> float:
-    """The least cost of a finished run; inf where there is none."""
-    final = table.running if layout.tail else table.idle
-    return float(final[-1, layout.whole, -1].min())
-
-
-def trace(cells: Cells, costs: Costs, layout: Layout, table: Table) -> tuple[Stay, ...]:
+def trace(cells: Cells, costs: Costs, ways: Sequence[Layout], table: Table) -> tuple[Stay, ...]:
     """The stays of a finished run of least cost, from the earliest start on; s."""
-    stays: list[Stay] = []
-    edges_s, lengths_s, regular = cells.edges_s.tolist(), cells.lengths_s.tolist(), is_regular(cells)
-    count = len(lengths_s)
-    part, k = int(layout.part_s > 0), layout.whole
-    edge, running = count, layout.tail
+    best = int(table.least.argmin())
+    layout = ways[best]
+    table = Table(table.running[best], table.idle[best], table.pad, table.least)
+    part_cost, start = (values[0] for values in _ways_in(costs, [layout], cells.lengths_s))
+    costs = costs._replace(start=start)
+    edges_s, lengths_s = cells.edges_s.tolist(), cells.lengths_s.tolist()
+    steps = is_regular(cells).astype(int).tolist()
+    passed = [bool(step) for step in steps]
+    passed[0] |= layout.head
+    passed[-1] |= layout.tail
+    part, k, running = int(layout.part_s > 0), layout.whole, layout.tail
+    edge = len(lengths_s)
     place = int((table.running if running else table.idle)[part, k, -1].argmin())
+    stays: list[Stay] = []
     while True:
         if not running:
             edge = _last_change(table, edge, place, part, k)
             running = bool(table.running[part, k, edge, place] <= table.idle[part, k, table.pad + edge, place])
         j = edge - 1
-        rate = float(costs.rate[place, j])
-        length_s = lengths_s[j]
-        ways: list[tuple[float, float, float, int, int, bool]] = []  # cost, from, to, part, k, continues
-        if running and (regular[j] or whole_end(layout, j, count)):
-            before = k - int(regular[j])
-            if before >= 0:
-                for continues, value in (
-                    (True, table.running[part, before, j, place]),
-                    (False, _entry(table, costs, layout, j, place, part, before)[0]),
-                ):
-                    ways.append((value + rate * length_s, edges_s[j], edges_s[edge], part, before, continues))
-        if part and part_fits(layout, j, count, length_s):
-            entry = _entry(table, costs, layout, j, place, 0, k)[0] + rate * layout.part_s
+        choices: list[_Choice] = []
+        if running and passed[j] and k >= steps[j]:
+            cost = float(costs.rate[place, j]) * lengths_s[j]
+            choices += _choices(table, costs, j, place, part, k - steps[j], cost, edges_s[j], edges_s[edge])
+        if part:
+            cost = float(part_cost[j, place])
             if running:
-                ways.append((entry, edges_s[edge] - layout.part_s, edges_s[edge], 0, k, False))
+                late_s = edges_s[edge] - layout.part_s
+                choices += _choices(table, costs, j, place, 0, k, cost, late_s, edges_s[edge])[1:]
             else:
-                end_s = edges_s[j] + layout.part_s
-                on = table.running[0, k, j, place] + rate * layout.part_s
-                ways += [(on, edges_s[j], end_s, 0, k, True), (entry, edges_s[j], end_s, 0, k, False)]
-        _, start_s, end_s, part, k, continues = min(ways, key=lambda way: way[0])
-        stays.append(Stay(place, start_s, end_s))
-        edge, running = j, continues
-        if not continues:
-            origin = _entry(table, costs, layout, j, place, part, k)[1]
-            if origin is None:
-                return join(stays[::-1])
-            edge -= int(costs.gap[origin, place])
-            place = origin
+                choices += _choices(table, costs, j, place, 0, k, cost, edges_s[j], edges_s[j] + layout.part_s)
+        chosen = min(choices, key=lambda choice: choice.cost)
+        stays.append(Stay(place, chosen.start_s, chosen.end_s))
+        edge, part, k, running = j, chosen.part, chosen.k, chosen.origin == _RAN_ON
+        if chosen.origin == _FIRST:
+            return join(stays[::-1])
+        if not running:
+            edge -= int(costs.gap[chosen.origin, place])
+            place = chosen.origin
+
+
+_RAN_ON, _FIRST = -2, -1
+
+
+class _Choice(NamedTuple):
+    """One way into a stretch of running: its cost with all before it, and the place it comes from (or one of two)."""
+
+    cost: float
+    start_s: float
+    end_s: float
+    part: int
+    k: int
+    origin: int
+
+
+def _choices(
+    table: Table, costs: Costs, j: int, place: int, part: int, k: int, cost: float, start_s: float, end_s: float
+) -> list[_Choice]:
+    """Into a stretch in cell ``j``: by running on, or by the cheapest of resuming there and starting there."""
+    rows = table.pad + j - costs.gap[:, place]
+    values = table.idle[part, k, rows, np.arange(rows.size)] + costs.resume[j, :, place]
+    origin = int(values.argmin())
+    into = float(values[origin])
+    if part == k == 0 and costs.start[j, place] <= into:
+        origin, into = _FIRST, float(costs.start[j, place])
+    ran = float(table.running[part, k, j, place])
+    return [
+        _Choice(ran + cost, start_s, end_s, part, k, _RAN_ON),
+        _Choice(into + cost, start_s, end_s, part, k, origin),
+    ]
 
 
 def _last_change(table: Table, edge: int, place: int, part: int, k: int) -> int:
     """The first edge from which on idling in this state costs what it costs at ``edge``."""
     history = table.idle[part, k, table.pad : table.pad + edge + 1, place]
     return int(np.argmax(history <= history[-1]))
-
-
-def _entry(
-    table: Table, costs: Costs, layout: Layout, j: int, place: int, part: int, k: int
-) -> tuple[float, int | None]:
-    """The least cost of resuming in cell ``j``, and from which place; None is the start of the run."""
-    rows = table.pad + j - costs.gap[:, place]
-    values = table.idle[part, k, rows, np.arange(rows.size)] + costs.resume[j, :, place]
-    origin = int(values.argmin())
-    first = part == 0 and k == 0 and costs.ready[place] <= j and (j == 0 or not layout.head)
-    if first and costs.start[place] <= values[origin]:
-        return float(costs.start[place]), None
-    return float(values[origin]), origin
 
 
 def join(stays: Sequence[Stay]) -> tuple[Stay, ...]:

@@ -158,7 +158,7 @@ def best_single(
         return None
     _, start_s, index = best
     piece = Piece(earliest_s + start_s, earliest_s + start_s + duration_s)
-    g = places[index].first_g + run_g(places[index], piece)
+    g = float(places[index].first_g) + run_g(places[index], piece)
     shares = tuple(float(other == index) for other in range(len(places)))
     return Route((Stay(index, *piece),), g, usd[index], g + usd_weight * usd[index], True, 0, 0, shares)
 
@@ -200,13 +200,12 @@ def _best_starts(
     starts_s[:, 0], starts_s[:, 1], starts_s[:, 2:] = ready_s, latest_s, kinks_s
     prefix = np.zeros((len(places), edges_s.size))
     np.cumsum(values * step_s, axis=1, out=prefix[:, 1:])
+    ends_s = np.stack((starts_s, starts_s + duration_s))
+    step = ((ends_s - edges_s[0]) / step_s).astype(np.int64)
+    step = np.minimum(np.maximum(step, 0), values.shape[1] - 1)
     rows = np.arange(len(places))[:, None]
-
-    def before(at_s: FloatArray) -> FloatArray:
-        index = np.clip(((at_s - edges_s[0]) / step_s).astype(np.int64), 0, values.shape[1] - 1)
-        return np.asarray(prefix[rows, index] + values[rows, index] * (at_s - edges_s[index]))
-
-    sums = before(starts_s + duration_s) - before(starts_s)
+    before = prefix[rows, step] + values[rows, step] * (ends_s - edges_s[step])
+    sums = before[1] - before[0]
     sums[(starts_s < ready_s[:, None]) | (starts_s > latest_s[:, None]) | ~fits[:, None]] = np.inf
     least = sums.min(axis=1)
     equal = sums <= (least + TIE * (1.0 + prefix[:, -1]))[:, None]
@@ -227,12 +226,12 @@ def run_g(place: Place, piece: Piece) -> float:
     before_s = piece.start_s - (start_s + step_s * first)
     after_s = start_s + step_s * last - piece.end_s
     total = step_s * float(inside.sum()) - before_s * float(inside[0]) - after_s * float(inside[-1])
-    return place.power_kw * total / SECONDS_PER_HOUR
+    return float(place.power_kw * total / SECONDS_PER_HOUR)
 
 
 def stay_usd(place: Place, duration_s: float) -> float:
     """Price of arriving at the place and of the whole run there; USD."""
-    return place.first_usd + place.price_usd_per_h * duration_s / SECONDS_PER_HOUR
+    return float(place.first_usd + place.price_usd_per_h * duration_s / SECONDS_PER_HOUR)
 
 
 def require_steps(series: StepSeries) -> None:

@@ -258,9 +258,11 @@ class _Relaxed(NamedTuple):
 
 def _relaxed(slots: Slots, work: float, widths: Widths) -> _Relaxed:
     corners = list(widths.corners)
-    rate = np.diff(widths.throughput_per_h[corners], prepend=0.0)
-    power_kw = np.diff(widths.power_w[corners], prepend=widths.idle_power_w) * KW_PER_W
-    order = np.argsort(np.multiply.outer(slots.values, power_kw / rate), axis=None, kind="stable")
+    rate, power_kw = widths.throughput_per_h[corners], widths.power_w[corners] * KW_PER_W
+    rate[1:] -= rate[:-1].copy()
+    power_kw[1:] -= power_kw[:-1].copy()
+    power_kw[0] -= widths.idle_power_w * KW_PER_W
+    order = np.multiply.outer(slots.values, power_kw / rate).argsort(axis=None, kind="stable")
     slot, segment = np.divmod(order, rate.size)
     added = slots.hours[slot] * rate[segment]
     done = added.cumsum()

@@ -44,7 +44,7 @@ class Slots(NamedTuple):
 
     origin_s: float
     edges_s: FloatArray
-    """(T + 1,), counted from the origin: small numbers keep the digits."""
+    """(T + 1,), counted from the origin."""
     hours: FloatArray
     values: FloatArray
 
@@ -70,18 +70,19 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
             earliest_s=earliest_s,
             end_by_s=end_by_s,
         )
-    covered_s = known_until_s(series, earliest_s)
-    if covered_s < end_by_s - SLIVER_S:
+    first = max(0, math.floor((earliest_s - series.start_s) / series.step_s))
+    last = min(series.values.size, math.ceil((end_by_s - series.start_s) / series.step_s - _SLACK))
+    values = series.values[first:last]
+    from_s = series.start_s - earliest_s  # small numbers keep the digits
+    edges_s = from_s + series.step_s * np.arange(first, last + 1, dtype=np.float64)
+    if not values.size or edges_s[0] > 0 or edges_s[-1] < end_by_s - earliest_s - SLIVER_S or np.isnan(values).any():
+        covered_s = known_until_s(series, earliest_s)
         raise InputError(
             f"The series has no value {covered_s - earliest_s:g} s after the earliest start.",
             hint="Give a series without gaps over the whole window.",
             short_by_s=end_by_s - covered_s,
         )
-    first = int((earliest_s - series.start_s) // series.step_s)
-    last = min(series.values.size, math.ceil((end_by_s - series.start_s) / series.step_s - _SLACK))
-    edges_s = (series.start_s - earliest_s) + series.step_s * np.arange(first, last + 1, dtype=np.float64)
     edges_s[0], edges_s[-1] = 0.0, end_by_s - earliest_s
-    values = series.values[first:last]
     if edges_s.size > 2 and edges_s[1] < SLIVER_S:
         edges_s, values = edges_s[1:], values[1:]
     if not 0 <= values.min() <= values.max() < math.inf:
@@ -94,14 +95,15 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
     return Slots(earliest_s, edges_s, np.diff(edges_s) / SECONDS_PER_HOUR, values)
 
 
-def stretches_of(edges_s: FloatArray, index: IntArray) -> Stretches:
-    """Joins what touches at one width, and leaves out pauses (index -1) and what has no length."""
-    long = np.diff(edges_s) > 0
-    starts_s, ends_s, index = edges_s[:-1][long], edges_s[1:][long], index[long]
-    first = np.flatnonzero(np.concatenate(([True], index[1:] != index[:-1])))
-    last = np.concatenate((first[1:] - 1, [index.size - 1]))
-    runs = index[first] >= 0
-    return Stretches(starts_s[first[runs]], ends_s[last[runs]], index[first[runs]])
+def stretches_of(edges_s: FloatArray, which: IntArray) -> Stretches:
+    """Joins what touches at one width, and leaves out pauses (-1) and what has no length."""
+    long = (edges_s[1:] > edges_s[:-1]).nonzero()[0]
+    which = which[long]
+    first = np.concatenate(([0], 1 + (which[1:] != which[:-1]).nonzero()[0]))
+    last = np.concatenate((first[1:], [which.size])) - 1
+    runs = which[first] >= 0
+    first, last = first[runs], last[runs]
+    return Stretches(edges_s[long[first]], edges_s[long[last] + 1], which[first])
 
 
 def idle_cost(slots: Slots, widths: Widths) -> float:

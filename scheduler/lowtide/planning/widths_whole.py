@@ -7,6 +7,7 @@ better plan can come of it, and complete every state to a plan, which sharpens w
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ _GRID = 2.0**44
 """Grains that the window's whole capacity has. Work is counted in whole grains, so that sums are exact, and a plan may
 lack one grain for each step: 5e-14 of the capacity."""
 _EPS = 1e-12
-_COMBINATIONS = 3000
+_COMBINATIONS = 2000
+"""Of states with choices, looked at in one round of the search: enough to keep numpy busy, few enough for the cache."""
 
 
 class Menu(NamedTuple):
@@ -89,17 +91,26 @@ def menu_of(
 
 
 class _Fluid(NamedTuple):
-    """The linear relaxation of some steps: the segments of their hulls in the order in which they are taken."""
+    """The linear relaxation of some steps: the segments of their hulls, in the order in which they are taken.
+
+    All of n segments: (n + 2,), entry i stands after i segments. The last entry stands for more work than there is:
+    its cost is infinite.
+    """
 
     step: IntArray
+    """Of each segment; (n,)."""
     work: FloatArray
-    """Done by the first i segments; (n + 1,), from 0."""
     cost: FloatArray
-    """Of the first i segments; (n + 2,), from 0; infinite beyond the last."""
+    price: FloatArray
+    """Of the work of segment i; 0 at both ends."""
 
-    def least(self, need: FloatArray) -> FloatArray:
-        """Cost of work in part slots; infinite for more work than there is."""
-        return np.interp(need, self.work, self.cost[:-1], right=math.inf)
+    def segments_for(self, need: FloatArray) -> IntArray:
+        """How many segments do the work; n + 1 where none do."""
+        return self.work[:-1].searchsorted(need)
+
+    def least(self, need: FloatArray, segments: IntArray) -> FloatArray:
+        """Cost of the work in part slots: the last of its segments is taken for its share."""
+        return self.cost[segments] - (self.work[segments] - need) * self.price[segments]
 
 
 class _Segments(NamedTuple):
@@ -108,19 +119,27 @@ class _Segments(NamedTuple):
     step: IntArray
     work: FloatArray
     cost: FloatArray
+    price: FloatArray
 
     def fluid(self, wanted: BoolArray) -> _Fluid:
-        step, work, cost = self.step[wanted], self.work[wanted], self.cost[wanted]
-        return _Fluid(step, np.concatenate(([0.0], work.cumsum())), np.concatenate(([0.0], cost.cumsum(), [math.inf])))
+        step = self.step[wanted]
+        work, cost, price = np.zeros((3, step.size + 2))
+        self.work[wanted].cumsum(out=work[1:-1])
+        self.cost[wanted].cumsum(out=cost[1:-1])
+        cost[-1] = math.inf
+        price[1:-1] = self.price[wanted]
+        return _Fluid(step, work, cost, price)
 
 
 class _Layer(NamedTuple):
-    """How the states after some steps came about: from which state before, and with which choices in these steps."""
+    """How the states after some steps came about: from which state before, by which combination of choices."""
 
     steps: IntArray
+    columns: list[IntArray]
+    """The choices that each of the steps had."""
     parent: IntArray
-    choices: IntArray
-    """(states, steps)."""
+    combination: IntArray
+    """Its number, see ``_chosen``."""
 
 
 def cheapest_slots(menu: Menu, state_limit: int = STATE_LIMIT) -> Found:
@@ -148,42 +167,44 @@ class _Search:
 
     def __init__(self, menu: Menu, state_limit: int) -> None:
         self.menu, self.state_limit = menu, state_limit
-        order = np.argsort(menu.slopes, axis=None, kind="stable")
+        order = menu.slopes.argsort(axis=None, kind="stable")
         self.segments = _Segments(
             order // menu.slopes.shape[1],
             np.diff(menu.work[:, menu.corners]).ravel()[order],
             np.diff(menu.cost[:, menu.corners]).ravel()[order],
+            menu.slopes.ravel()[order],
         )
-        self._take_root(menu.slopes.ravel()[order])
+        self._take_root()
         self.tolerance = _EPS * self.cost
         self.layers: list[_Layer] = []
-        self.left = self.base
-        """The steps whose choice is still open."""
         self.lost = math.inf
         """The least that a plan can cost which comes of a state that was dropped for want of room."""
 
-    def _take_root(self, prices: FloatArray) -> None:
-        """The relaxation of all steps, and the best plan that is a step away from it."""
+    def _take_root(self) -> None:
+        """The relaxation of all steps, and the best plan that is one choice away from it."""
         menu, steps = self.menu, np.arange(self.menu.work.shape[0])
-        fluid = self.segments.fluid(np.ones(prices.size, dtype=bool))
-        broken = min(int(np.searchsorted(fluid.work[1:], menu.need)), prices.size - 1)
-        self.bound = float(fluid.least(np.array([menu.need]))[0])
-        self.reduced = menu.cost - prices[broken] * menu.work
-        self.reduced -= self.reduced.min(axis=1, keepdims=True)
-        self.base = self.reduced.argmin(axis=1)
-        below = menu.corners[np.bincount(self.segments.step[:broken], minlength=steps.size)]
-        enough = menu.work - menu.work[steps, below][:, None] >= menu.need - fluid.work[broken]
-        extra = np.where(enough, menu.cost - menu.cost[steps, below][:, None], math.inf)
+        fluid = self.segments.fluid(self.segments.step >= 0)
+        need = np.array([menu.need])
+        taken = np.minimum(fluid.segments_for(need), fluid.step.size)
+        self.bound = float(fluid.least(need, taken)[0])
+        self.price = float(fluid.price[taken[0]])
+        reduced = menu.cost - self.price * menu.work
+        self.base = reduced.argmin(axis=1)
+        self.reduced = reduced - reduced[steps, self.base][:, None]
+        segments = max(0, int(taken[0]) - 1)
+        self.choice = menu.corners[np.bincount(fluid.step[:segments], minlength=steps.size)]
+        more = menu.work - menu.work[steps, self.choice][:, None]
+        extra = menu.cost - menu.cost[steps, self.choice][:, None]
+        extra = np.where(more >= menu.need - fluid.work[segments], extra, math.inf)
         step, column = divmod(int(extra.argmin()), menu.work.shape[1])
-        self.cost = float(fluid.cost[broken] + extra[step, column])
-        self.choice = below
         self.choice[step] = column
+        self.cost = float(fluid.cost[segments] + extra[step, column])
 
     def found(self) -> Found:
         gap = self.cost - self.bound
-        free = np.flatnonzero(np.count_nonzero(self.reduced < gap, axis=1) > 1)
+        free = (np.count_nonzero(self.reduced < gap, axis=1) > 1).nonzero()[0]
         if gap > self.tolerance and free.size:
-            self._enumerate(free[np.argsort(self._distance(free), kind="stable")])
+            self._enumerate(free[self._distance(free).argsort(kind="stable")])
         exact = self.lost >= self.cost - self.tolerance
         return Found(self.choice, self.cost if exact else max(self.bound, self.lost), exact)
 
@@ -195,73 +216,88 @@ class _Search:
         return nearest
 
     def _enumerate(self, order: IntArray) -> None:
-        menu, steps = self.menu, np.arange(self.base.size)
-        rank = np.full(steps.size, -1)
+        """Goes through the steps in this order, several in a round; all others keep their best choice."""
+        menu = self.menu
+        rank = np.full(self.base.size, -1)
         rank[order] = np.arange(order.size)
-        settled = steps[rank < 0]
+        settled = (rank < 0).nonzero()[0]
         need = np.array([menu.need - menu.work[settled, self.base[settled]].sum()])
         cost = np.array([menu.cost[settled, self.base[settled]].sum()])
+        segment_rank = rank[self.segments.step]
         at = 0
         while at < order.size and need.size:
-            group = order[at : at + self._group_size(order[at:], need.size)]
-            at += group.size
-            self.left = order[at:]
-            need, cost = self._extended(group, need, cost, self.segments.fluid(rank[self.segments.step] >= at))
+            columns = self._next_columns(order[at:], need.size)
+            group = order[at : at + len(columns)]
+            at += len(columns)
+            need, cost = self._extended(group, columns, need, cost, self.segments.fluid(segment_rank >= at))
 
-    def _group_size(self, order: IntArray, states: int) -> int:
-        """As many steps as make a few thousand combinations, one at least: each round of the search costs the same."""
-        options = np.count_nonzero(self.reduced[order[:12]] < self.cost - self.bound, axis=1)
-        return max(1, int(np.searchsorted(np.cumprod(options) * states, _COMBINATIONS, side="right")))
+    def _next_columns(self, order: IntArray, states: int) -> list[IntArray]:
+        """The choices that are left in the next steps: in one at least, and in so many that each round does as much."""
+        of_step, columns = (self.reduced[order] < self.cost - self.bound).nonzero()
+        counts = np.bincount(of_step)
+        size = max(1, int((counts.cumprod(dtype=np.float64) * states).searchsorted(_COMBINATIONS, side="right")))
+        ends = counts[:size].cumsum().tolist()
+        return [columns[low:high] for low, high in pairwise((0, *ends))]
 
     def _extended(
-        self, group: IntArray, need: FloatArray, cost: FloatArray, fluid: _Fluid
+        self, group: IntArray, columns: list[IntArray], need: FloatArray, cost: FloatArray, fluid: _Fluid
     ) -> tuple[FloatArray, FloatArray]:
         """The states after the steps of the group; a better plan that shows on the way is noted."""
-        choices, work, paid = self._combinations(group)
+        combination, work, paid = self._combinations(group, columns)
         need = np.subtract.outer(need, work).ravel()
         cost = np.add.outer(cost, paid).ravel()
-        segments = np.searchsorted(fluid.work, need)
+        segments = fluid.segments_for(need)
         whole = cost + fluid.cost[segments]
-        first = int(whole.argmin())
-        if whole[first] < self.cost - self.tolerance:
-            self.cost = float(whole[first])
-            self.choice = self._assembled(group, first, choices, fluid.step[: segments[first]])
-        kept, lost = most_promising(cost + fluid.least(need), self.cost - self.tolerance, self.state_limit)
+        best = int(whole.argmin())
+        if whole[best] < self.cost - self.tolerance:
+            state, at = divmod(best, work.size)
+            self.cost = float(whole[best])
+            self.choice = self._assembled(fluid, int(segments[best]), state)
+            self.choice[group] = _chosen(columns, int(combination[at]))
+        least = cost + fluid.least(need, segments)
+        kept, lost = most_promising(least, self.cost - self.tolerance, self.state_limit)
         self.lost = min(self.lost, lost)
-        kept = kept[np.argsort(cost[kept], kind="stable")]
+        kept = kept[cost[kept].argsort(kind="stable")]
         left = need[kept]
-        kept = kept[np.concatenate(([True], left[1:] < np.minimum.accumulate(left)[:-1]))[: kept.size]]
-        self.layers.append(_Layer(group, kept // work.size, choices[kept % work.size]))
+        record = np.ones(left.size, dtype=bool)
+        np.less(left[1:], np.minimum.accumulate(left)[:-1], out=record[1:])
+        kept = kept[record]
+        self.layers.append(_Layer(group, columns, kept // work.size, combination[kept % work.size]))
         return need[kept], cost[kept]
 
-    def _combinations(self, group: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Choices (n, steps), work and cost of every combination whose reduced costs together leave room for gain."""
-        gap = self.cost - self.bound
-        choices = np.zeros((1, 0), dtype=np.int64)
-        excess = np.zeros(1)
-        for step in group:
-            columns = np.flatnonzero(self.reduced[step] < gap)
-            excess = np.add.outer(excess, self.reduced[step, columns]).ravel()
-            at = np.flatnonzero(excess < gap)
-            excess = excess[at]
-            choices = np.column_stack((choices[at // columns.size], columns[at % columns.size]))
-        return choices, self.menu.work[group, choices].sum(axis=1), self.menu.cost[group, choices].sum(axis=1)
+    def _combinations(self, group: IntArray, columns: list[IntArray]) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Number, work and cost of the combinations whose reduced costs together leave room for a gain."""
+        work, cost, excess = np.zeros((3, 1))
+        for step, choices in zip(group.tolist(), columns, strict=True):
+            work = np.add.outer(work, self.menu.work[step, choices]).ravel()
+            cost = np.add.outer(cost, self.menu.cost[step, choices]).ravel()
+            excess = np.add.outer(excess, self.reduced[step, choices]).ravel()
+        kept = (excess < self.cost - self.bound).nonzero()[0]
+        return kept, work[kept], cost[kept]
 
-    def _assembled(self, group: IntArray, state: int, choices: IntArray, segments: IntArray) -> IntArray:
-        """The whole plan of a state: what led to it, and the segments that complete it."""
-        parent, combination = divmod(state, choices.shape[0])
+    def _assembled(self, fluid: _Fluid, segments: int, state: int) -> IntArray:
+        """A plan but for the steps at hand: what led to a state, and the segments that complete it."""
         plan: IntArray = self.base.copy()
-        plan[self.left] = self.menu.corners[np.bincount(segments, minlength=plan.size)[self.left]]
-        plan[group] = choices[combination]
+        open_ = np.unique(fluid.step)
+        plan[open_] = self.menu.corners[np.bincount(fluid.step[:segments], minlength=plan.size)[open_]]
         for layer in reversed(self.layers):
-            plan[layer.steps] = layer.choices[parent]
-            parent = int(layer.parent[parent])
+            plan[layer.steps] = _chosen(layer.columns, int(layer.combination[state]))
+            state = int(layer.parent[state])
         return plan
+
+
+def _chosen(columns: list[IntArray], combination: int) -> list[int]:
+    """The choice of each step in a combination, numbered so that the choice of the last step changes first."""
+    chosen = []
+    for choices in reversed(columns):
+        combination, digit = divmod(combination, choices.size)
+        chosen.append(int(choices[digit]))
+    return chosen[::-1]
 
 
 def most_promising(least: FloatArray, below: float, limit: int) -> tuple[IntArray, float]:
     """States whose least final cost is below a known one, as many as may be held; and the least of those left out."""
-    kept = np.flatnonzero(least < below)
+    kept = (least < below).nonzero()[0]
     if kept.size <= limit:
         return kept, math.inf
     kept = kept[np.argsort(least[kept], kind="stable")]

@@ -524,7 +524,7 @@ def test_everything_that_the_command_started_is_held_with_it(engine: LocalEngine
     engine.suspend(KEY)
     engine.cancel(KEY)
     ended(engine)
-    for process in filter(None, map(local_family.look, filter(str.isdigit, os.listdir("/proc")))):
+    for process in local_family.everybody():
         if str(tmp_path) == _working_dir(process.pid):
             os.kill(process.pid, signal.SIGKILL)  # what left the group outlives a cancel
             assert process.state not in "Tt", "nobody is left held for ever"

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from lowtide.jobs.states import FINAL
+from lowtide.planning.types import Segment
 from lowtide.store import Store, open_store
-from lowtide.testing.jobs import add_job, job_spec, plan_at
+from lowtide.testing.jobs import ZONE, add_job, job_spec, plan_at
+from lowtide_core.places import LOCAL
 
 KILLS = int(os.environ.get("LOWTIDE_KILLS", "3"))
 JOBS = 20
@@ -39,6 +41,15 @@ def serve(state: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def runs(start_utc: datetime, *, pauses: bool) -> tuple[Segment, ...]:
+    """An hour, or an instant and then an hour: the service may die while it pauses or resumes."""
+    ends_s = ((0, 0.3), (1.3, 3600)) if pauses else ((0, 3600),)
+    return tuple(
+        Segment(start_utc + timedelta(seconds=first_s), start_utc + timedelta(seconds=last_s), LOCAL, ZONE)
+        for first_s, last_s in ends_s
+    )
+
+
 def submit_all(store: Store, lines: Path) -> dict[str, int]:
     """Twenty short jobs that append their number, and are due one after the other; their ids."""
     now_utc = datetime.now(UTC)
@@ -46,7 +57,8 @@ def submit_all(store: Store, lines: Path) -> dict[str, int]:
     for number in range(JOBS):
         command = f"echo {number} >> {lines}; sleep 0.{number % 7}; exit {expected_exit(number)}"
         spec = job_spec(now_utc, argv=("sh", "-c", command), duration_s=60.0)
-        planned = plan_at(now_utc + timedelta(seconds=0.2 * number))
+        start_utc = now_utc + timedelta(seconds=0.2 * number)
+        planned = plan_at(start_utc, segments=runs(start_utc, pauses=number % 4 == 1))
         numbers[str(add_job(store, spec, planned, at_utc=now_utc, key=str(number)).job_id)] = number
     return numbers
 

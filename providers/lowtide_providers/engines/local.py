@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ from lowtide_core.errors import InputError, Unavailable
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import from_epoch_s
 from lowtide_providers.engines.local_child import keep_names, write_whole
-from lowtide_providers.engines.local_family import Family, identity, is_alive
+from lowtide_providers.engines.local_family import Family, everybody, identity, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from lowtide_core.launches import Launch
+    from lowtide_providers.engines.local_family import Process
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -55,7 +57,8 @@ class LocalEngine:
         return EngineRef(str(folder))
 
     def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]:
-        return tuple(self._report(key) for key in keys)
+        processes = cache(everybody)  # looked at once, and only where something is to be held
+        return tuple(self._report(key, processes) for key in keys)
 
     def cancel(self, key: AttemptKey) -> None:
         folder = self._folder(key)
@@ -124,7 +127,7 @@ class LocalEngine:
         if family.supervisor is not None:
             _signal(family.supervisor, signal.SIGUSR1)
 
-    def _report(self, key: AttemptKey) -> EngineReport:
+    def _report(self, key: AttemptKey, processes: Callable[[], tuple[Process, ...]] = everybody) -> EngineReport:
         folder = self._folder(key)
         ref = EngineRef(str(folder))
         with _disk(key, "observe", self.root):
@@ -138,7 +141,7 @@ class LocalEngine:
                 return EngineReport(key, "ended", ref, why="cancelled before it started")
             started_utc = _instant(claim.get("claimed_s"))
             if is_alive(claim) or is_alive(_load(folder / "child.json") or {}):
-                since_utc = _suspended_utc(folder)
+                since_utc = _suspended_utc(folder, processes)
                 held = since_utc is not None
                 return EngineReport(
                     key, "running", ref, started_utc=started_utc, suspended=held, suspended_utc=since_utc
@@ -234,13 +237,13 @@ def _family(folder: Path) -> Family:
     return Family(claim["pid"] if is_alive(claim) else None, child["pid"] if is_alive(child) else None, wrapped)
 
 
-def _suspended_utc(folder: Path) -> datetime | None:
+def _suspended_utc(folder: Path, processes: Callable[[], tuple[Process, ...]]) -> datetime | None:
     """Since when it is to be held; None where it is not, or where somebody is still awake."""
     try:
         wished_s = (folder / "suspend").stat().st_mtime
     except FileNotFoundError:
         return None
-    return from_epoch_s(wished_s) if _family(folder).is_held() else None
+    return from_epoch_s(wished_s) if _family(folder).is_held(processes()) else None
 
 
 def _signal(who: int, number: signal.Signals) -> None:

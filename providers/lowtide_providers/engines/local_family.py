@@ -12,7 +12,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _STOPPED = ("T", "t")
 _ENDED = ("Z", "X")
@@ -39,6 +42,11 @@ def look(pid: int | str) -> Process | None:
     except OSError:
         return None
     return Process(int(pid), int(fields[1]), int(fields[3]), fields[0].decode(), int(fields[19])) if fields else None
+
+
+def everybody() -> tuple[Process, ...]:
+    """All processes of the machine."""
+    return tuple(filter(None, map(look, filter(str.isdigit, os.listdir("/proc")))))
 
 
 def identity(pid: int) -> dict[str, object] | None:
@@ -74,11 +82,11 @@ class Family(NamedTuple):
     command: int | None
     wrapped: bool
 
-    def members(self) -> list[Process]:
-        """Everybody who can be held, parents before children."""
+    def members(self, processes: Iterable[Process]) -> list[Process]:
+        """Those among these processes who can be held, parents before children."""
         children: dict[int, list[Process]] = {}
         heads = []
-        for process in filter(None, map(look, filter(str.isdigit, os.listdir("/proc")))):
+        for process in processes:
             children.setdefault(process.parent, []).append(process)
             if process.parent == self.supervisor or self.command in (process.pid, process.session):
                 heads.append(process)
@@ -90,15 +98,15 @@ class Family(NamedTuple):
                 heads += children.get(process.pid, [])
         return [p for p in found.values() if p.state not in _ENDED and not (self.wrapped and p.pid == self.command)]
 
-    def is_held(self) -> bool:
+    def is_held(self, processes: Iterable[Process]) -> bool:
         """Whether there is somebody, and nobody is awake."""
-        members = self.members()
+        members = self.members(processes)
         return bool(members) and not _awake(members)
 
     def hold(self) -> bool:
         """STOP to everybody, again until nobody who was forked meanwhile is awake; whether that was reached."""
         for turn in range(_ROUNDS):
-            members = self.members()
+            members = self.members(everybody())
             awake = _awake(members)
             if not awake:
                 return bool(members)
@@ -109,7 +117,7 @@ class Family(NamedTuple):
 
     def release(self) -> None:
         """CONT to everybody, also to those whom a STOP has not reached yet."""
-        for process in self.members():
+        for process in self.members(everybody()):
             _signal(process.pid, signal.SIGCONT)
 
     def follow(self, wish: str) -> bool:

@@ -259,6 +259,8 @@ def test_a_price_limit_is_kept_and_the_bound_lies_below_the_best_within_it(case:
     assert route.bound_g <= min(within) + 1e-7
     if route.exact:
         assert cost(case, route) == pytest.approx(min(within), rel=1e-8, abs=1e-6)
+    staying = [value for price, value in brute(case, movable=False, frugal=True).items() if price <= limit_usd + 1e-9]
+    assert cost(case, route) <= min(staying, default=np.inf) * (1 + 1e-9) + 1e-7
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

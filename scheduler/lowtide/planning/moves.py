@@ -17,7 +17,9 @@ from lowtide.planning.moves_grid import (
     fill,
     is_multiple,
     layouts,
+    only,
     trace,
+    useful,
 )
 from lowtide.planning.places import (
     NEGLIGIBLE_S,
@@ -38,6 +40,7 @@ from lowtide_core.quantities import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lowtide.planning.moves_grid import Layout
     from lowtide_core.series import FloatArray
 
 _TIE = 1e-12
@@ -47,8 +50,8 @@ _PROVEN = 1e-9
 """A plan that lies no further above its bound, relatively, attains it: the rest is rounding."""
 
 _SHORTEST_GRAIN_S = 60.0
-_MOST_WORK = 10_000_000
-"""Cells x whole cells to be done x pairs of places (of at least ten): a second or so, and 128 MB."""
+_MOST_WORK = 40_000_000
+"""States x places of the dynamic programme (as if there were ten at least): a second, and 64 MB, or so."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +147,7 @@ def best_route(
         A price limit is met by weighing the price (the lower convex hull of price and emissions); a gap remains, and
         is stated, where the least emissions within the limit lie above that hull.
     """
-    require_job(places, duration_s, usd_weight, max_price_usd)
+    require_job(places, earliest_s, end_by_s, duration_s, usd_weight, max_price_usd)
     if not 0 <= restart_kwh < math.inf:
         raise InputError(f"A restart takes {restart_kwh} kWh.", hint="Give a number >= 0.", restart_kwh=restart_kwh)
     if moves is not None and moves.g.shape != (len(places), len(places)):
@@ -193,18 +196,15 @@ def _least(task: _Task, weights: _Weights) -> Route | None:
     best = _least_staying(task, weights)
     grain_s = common_grain_s([place.series for place in task.places])
     bound = -math.inf
-    for grain in (max(grain_s, _SHORTEST_GRAIN_S), _finer_grain_s(task, grain_s)):
-        found, below = _on_grain(task, weights, grain, math.inf if best is None else _cost(best, weights))
-        bound = max(bound, below)
+    for grain in dict.fromkeys((max(grain_s, _SHORTEST_GRAIN_S), _finer_grain_s(task, grain_s))):
+        found, bound = _on_grain(task, weights, grain, math.inf if best is None else _cost(best, weights))
         if found is not None and (best is None or _cost(found, weights) < _cost(best, weights) * (1 - _TIE)):
             best = found
         if best is None or _cost(best, weights) - bound <= _PROVEN * _cost(best, weights):
             break
     if best is None:
         return None
-    cost = _cost(best, weights)
-    exact = cost - bound <= _PROVEN * cost
-    return replace(best, bound_g=cost if exact else bound, exact=exact)
+    return _with_bound(best, _cost(best, weights), bound)
 
 
 def _finer_grain_s(task: _Task, grain_s: float) -> float:
@@ -270,21 +270,18 @@ def _on_grain(task: _Task, weights: _Weights, grain_s: float, enough: float) -> 
     end_by_s = max(until_s)
     if end_by_s - task.earliest_s < task.duration_s - NEGLIGIBLE_S:
         return None, enough
-    grain_s *= _coarser(task, end_by_s, grain_s)
-    series = [place.series for place in task.places]
-    cells = cut(series, until_s, task.earliest_s, end_by_s, grain_s)
-    ways = tuple(layouts(cells, task.duration_s))
+    cells, ways = _affordable(task, until_s, end_by_s, grain_s)
     if not ways:
         return None, enough
     bound = math.inf
     if cells.mean is not cells.least or not _fits_cells(task, cells):
         outer = _costs(task, weights, cells, outward=True)
-        bound = float(fill(cells, _only(outer, _useful(outer)), ways).least.min())
+        bound = float(fill(cells, only(outer, useful(outer)), ways).least.min())
         if bound >= enough:
             return None, enough
     inner = _costs(task, weights, cells, outward=False)
-    kept = _useful(inner)
-    inner = _only(inner, kept)
+    kept = useful(inner)
+    inner = only(inner, kept)
     table = fill(cells, inner, ways)
     best = float(table.least.min())
     bound = min(bound, best, enough)
@@ -297,14 +294,20 @@ def _on_grain(task: _Task, weights: _Weights, grain_s: float, enough: float) -> 
     return _route(task, stays), bound
 
 
-def _coarser(task: _Task, end_by_s: float, grain_s: float) -> int:
-    """By how much the grain must be multiplied to keep the table affordable."""
-    factor, places = 1, len(task.places)
+def _affordable(
+    task: _Task, until_s: Sequence[float], end_by_s: float, grain_s: float
+) -> tuple[Cells, tuple[Layout, ...]]:
+    """The cells of the grain, or of the least multiple of it whose table is affordable, and their layouts."""
+    places = len(task.places)
+    pairs = places * max(10, places)
+    room_s = (end_by_s - task.earliest_s) * task.duration_s
+    factor = max(1, math.ceil(math.sqrt(room_s / grain_s**2 * pairs / _MOST_WORK)))
     while True:
-        count = (end_by_s - task.earliest_s) / (grain_s * factor) + 2
-        whole = task.duration_s / (grain_s * factor) + 1
-        if count * whole * places * max(10, places) <= _MOST_WORK:
-            return factor
+        cells = cut([place.series for place in task.places], until_s, task.earliest_s, end_by_s, grain_s * factor)
+        ways = tuple(layouts(cells, task.duration_s))
+        states = cells.edges_s.size * sum((way.whole + 1) * (1 + bool(way.part_s)) for way in ways)
+        if states * pairs <= _MOST_WORK or cells.edges_s.size == 2:
+            return cells, ways
         factor += 1
 
 
@@ -356,51 +359,6 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
     return Costs(rate, resume, start, ready.astype(np.int64), gap)
 
 
-def _useful(costs: Costs) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The places that no other place replaces at no more cost in every cell, at every arrival and in every move."""
-    count = costs.start.size
-    if count == 1:
-        return np.arange(1)
-    off = ~np.eye(count, dtype=bool)
-    rate = (costs.rate[:, None] <= costs.rate[None, :]).all(axis=2)
-    start = (costs.start[:, None] <= costs.start[None, :]) & (costs.ready[:, None] <= costs.ready[None, :])
-    candidates = np.argwhere(rate & start & off)
-    gone: set[int] = set()
-    for better, worse in candidates.tolist():
-        if better not in gone and worse not in gone and _replaces(costs, better, worse):
-            gone.add(worse)
-    return np.array([index for index in range(count) if index not in gone])
-
-
-def _replaces(costs: Costs, better: int, worse: int) -> bool:
-    """Whether moves to and from the better place, and restarts in it, cost and take no more than with the worse."""
-    others = [index for index in range(costs.start.size) if index not in (better, worse)]
-    into = costs.resume[:, others, better] <= costs.resume[:, others, worse]
-    out = costs.resume[:, better, others] <= costs.resume[:, worse, others]
-    quick = (costs.gap[others, better] <= costs.gap[others, worse]).all() and (
-        costs.gap[better, others] <= costs.gap[worse, others]
-    ).all()
-    restart = costs.resume[:, better, better]
-    within = (
-        (restart <= costs.resume[:, worse, worse])
-        & (restart <= costs.resume[:, better, worse])
-        & (restart <= costs.resume[:, worse, better])
-    )
-    return bool(quick and into.all() and out.all() and within.all())
-
-
-def _only(costs: Costs, kept: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Costs:
-    if kept.size == costs.start.size:
-        return costs
-    return Costs(
-        costs.rate[kept],
-        costs.resume[:, kept][:, :, kept],
-        costs.start[kept],
-        costs.ready[kept],
-        costs.gap[np.ix_(kept, kept)],
-    )
-
-
 def _least_within(task: _Task, usd_weight: float, max_price_usd: float) -> Route | None:
     """The least cost within a price limit, or an error that names the least price; None where nothing fits at all.
 
@@ -408,22 +366,18 @@ def _least_within(task: _Task, usd_weight: float, max_price_usd: float) -> Route
         Walks the lower convex hull of (price, cost) from its two ends: the weight at which two known plans are equal
         yields a third below them, or proves that there is none. Every weight tried gives a bound.
     """
+    plain = _Weights(1.0, usd_weight)
+    staying = _least_affordable(task._replace(moves=None), usd_weight, max_price_usd)
     if task.moves is None:
-        return _least_affordable(task, usd_weight, max_price_usd)
-    above = _least(task, _Weights(1.0, usd_weight))
+        return staying
+    above = _least(task, plain)
     if above is None or above.price_usd <= max_price_usd:
         return above
     below = _least(task, _Weights(0.0, 1.0))
     if below is None or below.price_usd > max_price_usd * (1 + _TIE):
-        raise InputError(
-            f"The run costs at least {0 if below is None else below.price_usd:.2f} USD, "
-            f"and the limit is {max_price_usd} USD.",
-            hint="Raise the limit.",
-            cheapest_usd=None if below is None else below.bound_g,
-        )
-    plain = _Weights(1.0, usd_weight)
-    best, bound = below, above.bound_g
-    while above.price_usd - below.price_usd > _TIE * above.price_usd:
+        raise _too_dear(below, max_price_usd)
+    fitting, bound = [below, *([staying] if staying else [])], above.bound_g
+    while above.price_usd > below.price_usd:
         extra = (_cost(below, plain) - _cost(above, plain)) / (above.price_usd - below.price_usd)
         if extra <= 0:
             break
@@ -432,17 +386,31 @@ def _least_within(task: _Task, usd_weight: float, max_price_usd: float) -> Route
         if middle is None:
             break
         bound = max(bound, middle.bound_g - extra * max_price_usd)
-        if middle.price_usd <= max_price_usd and _cost(middle, plain) < _cost(best, plain):
-            best = middle
+        if middle.price_usd <= max_price_usd:
+            fitting.append(middle)
         if _cost(middle, weights) >= min(_cost(above, weights), _cost(below, weights)) * (1 - _PROVEN):
             break
         if middle.price_usd <= max_price_usd:
             below = middle
         else:
             above = middle
-    cost = _cost(best, plain)
+    best = min(fitting, key=lambda route: _cost(route, plain))
+    return _with_bound(best, _cost(best, plain), bound)
+
+
+def _with_bound(route: Route, cost: float, bound: float) -> Route:
+    """The route with its bound, which is its cost where only rounding lies between the two."""
     exact = cost - bound <= _PROVEN * cost
-    return replace(best, bound_g=cost if exact else bound, exact=exact)
+    return replace(route, bound_g=cost if exact else bound, exact=exact)
+
+
+def _too_dear(cheapest: Route | None, max_price_usd: float) -> InputError:
+    least_usd = math.inf if cheapest is None else cheapest.price_usd
+    return InputError(
+        f"The run costs at least {least_usd:.2f} USD, and the limit is {max_price_usd} USD.",
+        hint="Raise the limit.",
+        cheapest_usd=least_usd,
+    )
 
 
 def _least_affordable(task: _Task, usd_weight: float, max_price_usd: float) -> Route | None:

@@ -170,6 +170,52 @@ def is_regular(cells: Cells) -> BoolArray:
     return np.asarray(np.abs(cells.lengths_s - cells.grain_s) < NEGLIGIBLE_S)
 
 
+def useful(costs: Costs) -> IntArray:
+    """The places that no other place replaces at no more cost in every cell, at every arrival and in every move."""
+    count = costs.start.size
+    if count == 1:
+        return np.arange(1)
+    off = ~np.eye(count, dtype=bool)
+    rate = (costs.rate[:, None] <= costs.rate[None, :]).all(axis=2)
+    start = (costs.start[:, None] <= costs.start[None, :]) & (costs.ready[:, None] <= costs.ready[None, :])
+    candidates = np.argwhere(rate & start & off)
+    gone: set[int] = set()
+    for better, worse in candidates.tolist():
+        if better not in gone and worse not in gone and _replaces(costs, better, worse):
+            gone.add(worse)
+    return np.array([index for index in range(count) if index not in gone])
+
+
+def _replaces(costs: Costs, better: int, worse: int) -> bool:
+    """Whether moves to and from the better place, and restarts in it, cost and take no more than with the worse."""
+    others = [index for index in range(costs.start.size) if index not in (better, worse)]
+    into = costs.resume[:, others, better] <= costs.resume[:, others, worse]
+    out = costs.resume[:, better, others] <= costs.resume[:, worse, others]
+    quick = (costs.gap[others, better] <= costs.gap[others, worse]).all() and (
+        costs.gap[better, others] <= costs.gap[worse, others]
+    ).all()
+    restart = costs.resume[:, better, better]
+    within = (
+        (restart <= costs.resume[:, worse, worse])
+        & (restart <= costs.resume[:, better, worse])
+        & (restart <= costs.resume[:, worse, better])
+    )
+    return bool(quick and into.all() and out.all() and within.all())
+
+
+def only(costs: Costs, kept: IntArray) -> Costs:
+    """The costs of some of the places."""
+    if kept.size == costs.start.size:
+        return costs
+    return Costs(
+        costs.rate[kept],
+        costs.resume[:, kept][:, :, kept],
+        costs.start[kept],
+        costs.ready[kept],
+        costs.gap[np.ix_(kept, kept)],
+    )
+
+
 def fill(cells: Cells, costs: Costs, ways: Sequence[Layout]) -> Table:
     """The least cost of every state, one whole cell after the other, for all layouts and edges at once.
 

@@ -127,7 +127,7 @@ def best_place(
         InputError: No place fits. ``facts["short_by_s"]`` tells by how much the window is too short in the place that
             is nearest to fitting, ``facts["cheapest_usd"]`` what the cheapest place costs where the limit stops all.
     """
-    require_job(places, duration_s, usd_weight, max_price_usd)
+    require_job(places, earliest_s, end_by_s, duration_s, usd_weight, max_price_usd)
     route = best_single(places, earliest_s, end_by_s, duration_s, usd_weight, max_price_usd)
     if route is None:
         raise nothing_fits(places, earliest_s, end_by_s, duration_s, max_price_usd)
@@ -254,14 +254,23 @@ def require_steps(series: StepSeries) -> None:
         )
 
 
-def require_job(places: Sequence[Place], duration_s: float, usd_weight: float, max_price_usd: float | None) -> None:
-    """Refuse what no window can mend.
+def require_job(
+    places: Sequence[Place],
+    earliest_s: float,
+    end_by_s: float,
+    duration_s: float,
+    usd_weight: float,
+    max_price_usd: float | None,
+) -> None:
+    """Refuse what no longer window can mend.
 
     Raises:
-        InputError: No place, or a duration, weight or limit out of range.
+        InputError: No place, an instant that is none, or a duration, weight or limit out of range.
     """
     if not places:
         raise InputError("There is no place to plan for.", hint="Name at least one.")
+    if not (math.isfinite(earliest_s) and math.isfinite(end_by_s)):
+        raise InputError(f"The window is {earliest_s} to {end_by_s} s.", hint="Give two instants.")
     if not 0 < duration_s < math.inf:
         raise InputError(f"The duration is {duration_s} s.", hint="Give a positive one.", duration_s=duration_s)
     if not 0 <= usd_weight < math.inf or (max_price_usd is not None and not max_price_usd >= 0):
@@ -286,7 +295,7 @@ def nothing_fits(
             f"A run of {duration_s:g} s ends {least_s:g} s too late, or after the forecasts, in every place.",
             hint=f"Allow {least_s:g} s more.",
             short_by_s=least_s,
-            earliest_feasible_s=end_by_s + least_s,
+            earliest_feasible_s=min(earliest_s + place.first_delay_s + duration_s for place in places),
         )
     fitting = zip(places, short_s, strict=True)
     cheapest_usd = min(stay_usd(place, duration_s) for place, short in fitting if short <= NEGLIGIBLE_S)

@@ -161,6 +161,8 @@ def test_a_window_that_is_too_short_says_by_how_much() -> None:
         lambda: best_place([], 0.0, HOUR_S, HOUR_S),
         lambda: best_place(places(), 0.0, HOUR_S, 0.0),
         lambda: best_place(places(), 0.0, HOUR_S, math.nan),
+        lambda: best_place(places(), math.nan, HOUR_S, HOUR_S),
+        lambda: best_route(places(), 0.0, math.inf, HOUR_S),
         lambda: best_place(places(), 0.0, HOUR_S, HOUR_S, usd_weight=-1.0),
         lambda: best_place(places(), 0.0, HOUR_S, HOUR_S, max_price_usd=math.nan),
         lambda: best_route(places(), 0.0, HOUR_S, HOUR_S, restart_kwh=-1.0),
@@ -181,3 +183,18 @@ def test_a_place_whose_moves_are_forbidden_is_left_alone() -> None:
     forbidden = Moves.uniform(2, g=math.inf)
     route = best_route(places(first_g=1e4), 0.0, 6 * HOUR_S, 2 * HOUR_S, moves=forbidden)
     assert (route.moves, route.emissions_g, route.exact) == (0, pytest.approx(400.0), True)
+
+
+def test_a_long_job_in_a_long_window_is_exact_and_a_longer_one_bounded() -> None:
+    """A month of hours is affordable; a month of minutes is not, and is blurred to cells of several steps."""
+    rng = np.random.default_rng(7)
+    month = [Place(StepSeries(0.0, HOUR_S, rng.uniform(50, 500, 720)), 1.0) for _ in range(2)]
+    moves = Moves.uniform(2, g=200.0, delay_s=HOUR_S)
+    exact = best_route(month, 0.0, 720 * HOUR_S, 192 * HOUR_S, moves=moves, restart_kwh=0.3)
+    assert exact.exact
+    minutes = [Place(StepSeries(0.0, 60.0, np.repeat(place.series.values, 60)), 1.0) for place in month]
+    blurred = best_route(minutes, 0.0, 720 * HOUR_S, 192 * HOUR_S, moves=moves)
+    free = best_route(month, 0.0, 720 * HOUR_S, 192 * HOUR_S, moves=moves)
+    assert blurred.bound_g <= free.emissions_g * (1 + 1e-9)
+    assert free.emissions_g <= blurred.emissions_g * (1 + 1e-9)
+    assert blurred.emissions_g <= 1.1 * free.emissions_g

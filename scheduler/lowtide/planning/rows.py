@@ -36,64 +36,59 @@ class StartRows:
         self._counts = np.pad(series.counts.astype(np.float64), (0, widest))
 
     def best_starts_s(self, times: JobTimes) -> FloatArray:
-        """The best start of each job, the earliest of equals; all counted from the series' start; (m,), s."""
-        whole = np.ones(times.duration_s.size, dtype=np.bool_)
-        for values_s in times:
-            at = values_s / self._series.step_s
-            whole &= at == np.floor(at)
-        best_s = np.empty(whole.size)
-        best_s[whole] = self._whole(times.some(whole))
-        best_s[~whole] = self._part(times.some(~whole))
-        return best_s
+        """The best start of each job, the earliest of equals; all counted from the series' start; (m,), s.
 
-    def _whole(self, times: JobTimes) -> FloatArray:
-        """Where all times lie on steps, sums are whole counts and nothing is rounded."""
-        first, last, length = ((values_s / self._series.step_s).astype(np.int64) for values_s in times)
-        count = last - length - first + 1
-        best = np.empty_like(first)
-        for some, width in _like_rows(count):
-            edges = _cut(self._sums, width)
-            costs = edges[first[some] + length[some]]
-            costs -= edges[first[some]]
-            _leave_out(costs, count[some], np.iinfo(np.int64).max)
-            best[some] = first[some] + costs.argmin(axis=1)
-        return best.astype(np.float64) * self._series.step_s
-
-    def _part(self, times: JobTimes) -> FloatArray:
-        """Starts on edges, ends on edges, and the two ends of the range: one of them attains the minimum."""
+        Starts on edges, ends on edges, and the two ends of the range: one of them attains the minimum.
+        """
         step_s, (begin_s, end_s, duration_s) = self._series.step_s, times
         latest_s = np.maximum(begin_s, end_s - duration_s)
         length = (duration_s / step_s).astype(np.int64)
         rest_s = np.maximum(0.0, duration_s - length * step_s)
         first, last = _edges_between(begin_s, latest_s, step_s)
-        by_start, start_edge = self._cheapest_edges(first, last, length, rest_s, length)
-        first, last = _edges_between(begin_s + duration_s, latest_s + duration_s, step_s)
-        last = np.where(rest_s > 0, last, first - 1)  # of whole steps, these are the starts on edges
-        before = np.full_like(length, -1)
-        by_end, end_edge = self._cheapest_edges(first - length, last - length, length, rest_s, before)
-        at_ends = (tie_rounded(sums_from(self._series, start_s, duration_s)) for start_s in (begin_s, latest_s))
-        costs = np.stack((*at_ends, by_start, by_end))
-        end_start_s = np.maximum(begin_s, end_edge * step_s - rest_s)
-        starts_s = np.stack((begin_s, latest_s, start_edge * step_s, end_start_s))
-        starts_s[costs > costs.min(axis=0)] = np.inf
-        best_s: FloatArray = starts_s.min(axis=0)
+        inside = np.flatnonzero((first * step_s != begin_s) | (last * step_s != latest_s))
+        whole, part = np.flatnonzero(rest_s == 0), np.flatnonzero(rest_s)
+        best_s, least = begin_s.copy(), np.full(begin_s.size, np.inf)
+        for at_s in (begin_s[inside], latest_s[inside]):
+            _take_better(best_s, least, inside, at_s, tie_rounded(sums_from(self._series, at_s, duration_s[inside])))
+        edge, cost = self._cheapest_whole(first[whole], last[whole], length[whole])
+        _take_better(best_s, least, whole, np.multiply(edge, step_s), cost)
+        if part.size:
+            length, rest_s = length[part], rest_s[part]
+            edge, cost = self._cheapest_part(first[part], last[part], length, rest_s, length)
+            _take_better(best_s, least, part, np.multiply(edge, step_s), cost)
+            first, last = _edges_between((begin_s + duration_s)[part], (latest_s + duration_s)[part], step_s)
+            edge, cost = self._cheapest_part(first - length, last - length, length, rest_s, np.full_like(length, -1))
+            _take_better(best_s, least, part, np.maximum(begin_s[part], edge * step_s - rest_s), cost)
         return best_s
 
-    def _cheapest_edges(
-        self, first: IntArray, last: IntArray, length: IntArray, rest_s: FloatArray, rest_at: IntArray
-    ) -> tuple[FloatArray, IntArray]:
-        """Of each job, the least sum and its edge from ``first`` to ``last``; infinite where there is none; (m,).
+    def _cheapest_whole(self, first: IntArray, last: IntArray, length: IntArray) -> tuple[IntArray, FloatArray]:
+        """Of each job, the edge from ``first`` to ``last`` from where ``length`` steps cost least, and their sum; (m,).
 
-        The sum is over ``length`` steps from the edge, and over the rest in the step ``rest_at`` from it.
+        The sums that are compared are whole counts, so nothing is rounded. Infinite where there is no such edge.
         """
         count = last - first + 1
-        least, best = np.full(first.size, np.inf), np.zeros_like(first)
+        best, least = np.zeros_like(first), np.full(first.size, np.inf)
         for some, width in _like_rows(count):
-            begin = first[some]
-            edges, steps = _cut(self._sums, width), _cut(self._counts, width)
+            begin, edges = first[some], _cut(self._sums, width)
+            costs = edges[begin + length[some]]
+            costs -= edges[begin]
+            _leave_out(costs, count[some], np.iinfo(np.int64).max)
+            at = costs.argmin(axis=1)
+            best[some] = begin + at
+            least[some] = tie_rounded(np.multiply(costs[np.arange(some.size), at], self._series.step_s))
+        return best, least
+
+    def _cheapest_part(
+        self, first: IntArray, last: IntArray, length: IntArray, rest_s: FloatArray, rest_at: IntArray
+    ) -> tuple[IntArray, FloatArray]:
+        """The same for ``length`` steps from the edge and the rest in the step ``rest_at`` from it."""
+        count = last - first + 1
+        best, least = np.zeros_like(first), np.full(first.size, np.inf)
+        for some, width in _like_rows(count):
+            begin, edges = first[some], _cut(self._sums, width)
             costs = (edges[begin + length[some]] - edges[begin]).astype(np.float64)
             costs *= self._series.step_s
-            rest = steps[begin + rest_at[some]]
+            rest = _cut(self._counts, width)[begin + rest_at[some]]
             rest *= rest_s[some, None]
             costs += rest
             costs = tie_rounded(costs)
@@ -101,7 +96,7 @@ class StartRows:
             at = costs.argmin(axis=1)
             best[some] = begin + at
             least[some] = costs[np.arange(some.size), at]
-        return least, best
+        return best, least
 
 
 def argmin_of_next(sums: IntArray, width: int) -> IntArray:
@@ -125,6 +120,12 @@ def argmin_of_next(sums: IntArray, width: int) -> IntArray:
 
 def _edges_between(low_s: FloatArray, high_s: FloatArray, step_s: float) -> tuple[IntArray, IntArray]:
     return np.ceil(low_s / step_s).astype(np.int64), np.floor(high_s / step_s).astype(np.int64)
+
+
+def _take_better(best_s: FloatArray, least: FloatArray, jobs: IntArray, start_s: FloatArray, cost: FloatArray) -> None:
+    """Let these jobs start there where that costs less, or as much and earlier; in place."""
+    better = (cost < least[jobs]) | ((cost == least[jobs]) & (start_s < best_s[jobs]))
+    best_s[jobs[better]], least[jobs[better]] = start_s[better], cost[better]
 
 
 def _cut(values: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:

@@ -109,7 +109,7 @@ def _whole_steps(
         require_fit(series.series, earliest_s, end_by_s, duration_s)
         return None
     first, last, whole = int(at), int(end), int(length)
-    if series.gaps.item(first) != series.gaps.item(min(last + 1, series.counts.size)):
+    if series.gaps.item(first) != series.gaps.item(last if last == end else last + 1):
         require_fit(series.series, earliest_s, end_by_s, duration_s)
     return (first, last, whole) if first == at and last == end and whole == length else None
 
@@ -120,7 +120,7 @@ def _find_part_window(series: PreparedSeries, earliest_s: float, end_by_s: float
     latest_s = max(begin_s, end_by_s - series.start_s - duration_s)
     length = int(duration_s / step_s)
     rest_s = max(0.0, duration_s - length * step_s)
-    options = [(_rounded_sum(series, begin_s, duration_s), begin_s)]
+    options = [(tie_rounded(_sum(series, begin_s, duration_s)), begin_s)]
     first, last = math.ceil(begin_s / step_s), int(latest_s / step_s)
     if first <= last:
         cost, edge = _cheapest(series, first, last, length, rest_s, length)
@@ -129,7 +129,7 @@ def _find_part_window(series: PreparedSeries, earliest_s: float, end_by_s: float
     if rest_s and first <= last:  # of whole steps, the starts on edges are also the ends on edges
         cost, edge = _cheapest(series, first, last, length, rest_s, -1)
         options.append((cost, max(begin_s, edge * step_s - rest_s)))
-    options.append((_rounded_sum(series, latest_s, duration_s), latest_s))
+    options.append((tie_rounded(_sum(series, latest_s, duration_s)), latest_s))
     chosen_s = min(options)[1]
     start_s = earliest_s if chosen_s == begin_s else series.start_s + chosen_s
     counts_per_mean = duration_s * series.counts_per_unit
@@ -144,13 +144,16 @@ def _cheapest(
     series: PreparedSeries, first: int, last: int, length: int, rest_s: float, rest_at: int
 ) -> tuple[float, int]:
     """Least sum, and its edge, over ``length`` steps from each edge and the rest in the step ``rest_at`` from it."""
-    costs = np.multiply(series.sums[first + length : last + length + 1] - series.sums[first : last + 1], series.step_s)
-    if rest_s:
-        rest = series.counts[first + rest_at : last + rest_at + 1]
-        costs[: rest.size] += rest_s * rest
-    costs = tie_rounded(costs)
-    best = int(costs.argmin())
-    return costs.item(best), first + best
+    costs = series.sums[first + length : last + length + 1] - series.sums[first : last + 1]
+    if not rest_s:  # whole counts: nothing to round
+        best = int(costs.argmin())
+        return tie_rounded(costs.item(best) * series.step_s), first + best
+    part_costs = np.multiply(costs, series.step_s)
+    rest = series.counts[first + rest_at : last + rest_at + 1]
+    part_costs[: rest.size] += rest_s * rest
+    part_costs = tie_rounded(part_costs)
+    best = int(part_costs.argmin())
+    return part_costs.item(best), first + best
 
 
 def _sum(series: PreparedSeries, begin_s: float, duration_s: float) -> float:
@@ -163,11 +166,6 @@ def _sum(series: PreparedSeries, begin_s: float, duration_s: float) -> float:
     total = ((first + 1) * step_s - begin_s) * series.counts.item(first)
     total += (series.sums.item(last) - series.sums.item(first + 1)) * step_s
     return total + (end_s - last * step_s) * series.counts.item(last) if last < series.counts.size else total
-
-
-def _rounded_sum(series: PreparedSeries, begin_s: float, duration_s: float) -> float:
-    wide = 4097.0 * (total := _sum(series, begin_s, duration_s))
-    return wide - (wide - total)
 
 
 def _find_part_pieces(series: PreparedSeries, earliest_s: float, end_by_s: float, duration_s: float) -> Found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FIT_TOLERANCE_S = 1e-6
 """Times since 1970 are kept as floats, which are 2.4e-7 s apart today."""
+
+_Sums = TypeVar("_Sums", float, "FloatArray")
 
 _DECIMAL_COUNTS = 1e6
 _EXACT_FLOAT = 2.0**52
@@ -154,23 +156,25 @@ def prepare(series: StepSeries) -> PreparedSeries:
             step_s=series.step_s,
         )
     gap = np.isnan(values)
-    known = np.where(gap, 0.0, values)
+    known = np.where(gap, 0.0, values) if gap.any() else values
     total = float(np.abs(known).sum())
     if not math.isfinite(total):
         at = int(np.abs(known).argmax())
         raise InputError(f"Value {at} of the series is {known[at]}.", hint="Give finite values.", step=at)
-    per_unit = _counts_per_unit(known, total)
-    counts = np.rint(known * per_unit).astype(np.int64)
+    counts, per_unit = _counted(known, total)
     return PreparedSeries(
         series.start_s, series.step_s, values, counts, _before_each_edge(counts), _before_each_edge(gap), per_unit
     )
 
 
-def _counts_per_unit(known: FloatArray, total: float) -> float:
-    if total * _DECIMAL_COUNTS < _EXACT_FLOAT and (np.rint(known * _DECIMAL_COUNTS) / _DECIMAL_COUNTS == known).all():
-        return _DECIMAL_COUNTS
-    exponent = math.frexp(total)[1]
-    return math.ldexp(1.0, min(62 - exponent, 1023))
+def _counted(known: FloatArray, total: float) -> tuple[IntArray, float]:
+    """Values as whole counts, and counts per unit."""
+    per_unit = _DECIMAL_COUNTS
+    counts = np.rint(known * per_unit)
+    if total * per_unit >= _EXACT_FLOAT or (counts / per_unit != known).any():
+        per_unit = math.ldexp(1.0, min(62 - math.frexp(total)[1], 1023))
+        counts = np.rint(known * per_unit)
+    return counts.astype(np.int64), per_unit
 
 
 def _before_each_edge(steps: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> IntArray:
@@ -179,7 +183,7 @@ def _before_each_edge(steps: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> I
     return before
 
 
-def tie_rounded(sums: FloatArray) -> FloatArray:
+def tie_rounded(sums: _Sums) -> _Sums:
     """Each sum to 41 binary digits: what differs by less than 5e-13 of itself is equal, and the earlier is taken.
 
     Notes:
@@ -189,6 +193,4 @@ def tie_rounded(sums: FloatArray) -> FloatArray:
         1971 (the splitting by 2^s + 1).
     """
     wide = sums * 4097.0
-    rounded = sums - wide
-    rounded += wide
-    return rounded
+    return sums - wide + wide

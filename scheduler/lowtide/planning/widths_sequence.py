@@ -80,6 +80,9 @@ class _Search:
         self.menu, self.change_cost = menu, change_cost
         self.stop_when_done, self.state_limit = stop_when_done, state_limit
         self.columns = np.arange(menu.work.shape[1])
+        before = np.concatenate((change_cost[:1], change_cost[:-1]))
+        self.pause_cost = np.multiply.outer(before, self.columns > 0)[..., None]
+        """Of a change to a pause, for each last column; (T, W, 1)."""
         self.choice, self.cost = self._ended(cheapest_slots(menu, state_limit).choice)
         self.tolerance = _EPS * self.cost
         self.layers: list[_Layer] = []
@@ -156,7 +159,7 @@ class _Search:
             if column < 0:
                 break
             columns.append(column)
-            last = column if self.change_cost.any() else 0
+            last = column
         return columns
 
     def _note(self, total: float, state: int, step: int, columns: list[int]) -> None:
@@ -192,38 +195,41 @@ class _Search:
         price = np.append(np.quantile(menu.slopes, np.linspace(0.0, 1.0, _PRICES - 1)), highest)
         for _ in range(_ROUNDS):
             wide = price
-            value = self._outlook(price).value[0, 0] + price * menu.need
-            best = int(value.argmax())
+            bound = self._values(price)[0, 0] + price * menu.need
+            best = int(bound.argmax())
             price = np.linspace(price[max(0, best - 1)], price[min(best + 1, price.size - 1)], _PRICES)
         return self._outlook(np.unique(np.concatenate((wide, price))))
 
+    def _values(self, price: FloatArray) -> FloatArray:
+        """``value`` of an outlook, backwards: end, stay at the width, change to another one, or pause."""
+        step_value = self._step_values(price)
+        value = np.zeros((step_value.shape[0] + 1, *step_value.shape[1:]))
+        for step in range(step_value.shape[0] - 1, -1, -1):
+            after = step_value[step] + value[step + 1]
+            best = np.minimum(after, after[1:].min(axis=0) + self.change_cost[step])
+            np.minimum(best, after[0] + self.pause_cost[step], out=best)
+            np.minimum(best, 0.0, out=value[step])
+        return value
+
+    def _step_values(self, price: FloatArray) -> FloatArray:
+        """Cost less price x work of each choice in each step; (T, W, K)."""
+        return self.menu.cost[..., None] - np.multiply.outer(self.menu.work, price)
+
     def _outlook(self, price: FloatArray) -> _Outlook:
-        """Backwards over the steps: end, stay at the width, change to the best other one, or pause."""
-        steps, width = self.menu.work.shape
-        value = np.zeros((steps + 1, width, price.size))
+        value = self._values(price)
+        after = self._step_values(price) + value[1:]
+        other = 1 + after[:, 1:].argmin(axis=1)
+        change = np.take_along_axis(after, other[:, None], axis=1) + self.change_cost[:, None, None]
+        choice = np.broadcast_to(self.columns[:, None], after.shape).copy()  # stay
+        best = after.copy()
+        for offer, column in ((change, other[:, None]), (after[:, :1] + self.pause_cost, 0), (0.0, -1)):
+            choice = np.where(offer < best, column, choice)
+            best = np.minimum(offer, best)
         work = np.zeros_like(value)
-        choice = np.full((steps, width, price.size), -1)
-        prices = np.arange(price.size)
-        for step in range(steps - 1, -1, -1):
-            last = self.columns if self.change_cost.any() else np.zeros_like(self.columns)
-            after = self.menu.cost[step][:, None] - np.multiply.outer(self.menu.work[step], price)
-            after += value[step + 1, last]
-            other = 1 + after[1:].argmin(axis=0)
-            pause_cost = np.where(self.columns > 0, self.change_cost[max(0, step - 1)], 0.0)
-            offers = np.zeros((4, width, price.size))
-            offers[1] = after
-            offers[2] = after[other, prices] + self.change_cost[step]
-            offers[3] = np.add.outer(pause_cost, after[0])
-            columns = np.zeros((4, width, price.size), dtype=np.int64)
-            columns[0] = -1
-            columns[1] = self.columns[:, None]
-            columns[2] = other
-            taken = offers.argmin(axis=0)[None]
-            column = np.take_along_axis(columns, taken, axis=0)[0]
-            value[step] = np.take_along_axis(offers, taken, axis=0)[0]
-            choice[step] = column
-            done = self.menu.work[step][column] + work[step + 1, last[column], prices]
-            work[step] = np.where(column < 0, 0.0, done)
+        each = np.arange(price.size)
+        for step in range(after.shape[0] - 1, -1, -1):
+            done = self.menu.work[step][choice[step]] + work[step + 1][choice[step], each]
+            work[step] = np.where(choice[step] < 0, 0.0, done)
         return _Outlook(price, value, work, choice)
 
 

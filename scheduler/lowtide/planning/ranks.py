@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.steps import FIT_TOLERANCE_S
+from lowtide.planning.steps import FIT_TOLERANCE_S, before_each_edge
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lowtide.planning.job_times import JobTimes
     from lowtide.planning.steps import IntArray, PreparedSeries
     from lowtide_core.series import FloatArray
+
+    Steps = npt.NDArray[np.int32]
+    """Numbers of steps, ranks, and digits: half the memory to walk through, and no series has 2^31 steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,12 +31,15 @@ class _Level:
     """
 
     bit: int
-    zeros: IntArray
+    zeros: Steps
     counts_of_zeros: IntArray
 
-    def below(self, at: IntArray, zeros: IntArray, one: IntArray) -> IntArray:
-        """Where the steps before ``at`` end on the next level: among the zeros, or among the ones behind them."""
-        return zeros + ((int(self.zeros[-1]) + at - 2 * zeros) & one)
+    def below(self, at: Steps, zeros: Steps, one: Steps) -> Steps:
+        """Where the steps before ``at`` end on the next level: among the zeros, or among the ones behind them.
+
+        ``one`` has all binary digits set, or none, which is cheaper than a choice.
+        """
+        return zeros + ((self.zeros[-1:] + at - 2 * zeros) & one)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +58,11 @@ class RankedSteps:
     """
 
     series: PreparedSeries
-    rank: IntArray
+    rank: Steps
     counts_by_rank: IntArray
     levels: tuple[_Level, ...]
 
-    def cheapest(self, first: IntArray, last: IntArray, kth: IntArray) -> tuple[IntArray, IntArray]:
+    def cheapest(self, first: IntArray, last: IntArray, kth: IntArray) -> tuple[Steps, IntArray]:
         """The step that has ``kth`` cheaper ones in ``[first, last)``, and the sum of those.
 
         Args:
@@ -63,22 +71,22 @@ class RankedSteps:
         Returns:
             rank_of_kth, sum_before: (m,), the rank in the series; (m,), counts.
         """
-        low, high, left = first, last, kth
-        rank = np.zeros_like(kth)
-        total = np.zeros_like(kth)
+        low, high, left = first.astype(np.int32), last.astype(np.int32), kth.astype(np.int32)
+        rank, total = np.zeros_like(left), np.zeros_like(kth)
         for level in self.levels:
             zeros_low, zeros_high = level.zeros.take(low), level.zeros.take(high)
             inside = zeros_high - zeros_low
-            one = -(left >= inside).astype(np.int64)  # all binary digits set, or none: cheaper than a choice
-            total += (level.counts_of_zeros.take(high) - level.counts_of_zeros.take(low)) & one
-            left = left - (inside & one)
+            is_one = left >= inside
+            one = -is_one.astype(np.int32)
+            total += (level.counts_of_zeros.take(high) - level.counts_of_zeros.take(low)) * is_one
+            left -= inside & one
             rank -= one << level.bit
             low, high = level.below(low, zeros_low, one), level.below(high, zeros_high, one)
         return rank, total
 
-    def cheaper_than(self, first: IntArray, last: IntArray, rank: IntArray) -> IntArray:
+    def cheaper_than(self, first: IntArray, last: IntArray, rank: Steps) -> Steps:
         """How many steps of ``[first, last)`` have a lower rank; (m,)."""
-        low, high = first, last
+        low, high = first.astype(np.int32), last.astype(np.int32)
         count = np.zeros_like(rank)
         for level in self.levels:
             zeros_low, zeros_high = level.zeros.take(low), level.zeros.take(high)
@@ -91,14 +99,16 @@ class RankedSteps:
 def rank_steps(series: PreparedSeries) -> RankedSteps:
     """The steps in the order of their values, ready for any number of questions."""
     by_rank = np.argsort(series.counts, kind="stable")
-    rank = np.empty_like(by_rank)
-    rank[by_rank] = np.arange(series.size)
+    rank = np.empty(series.size, dtype=np.int32)
+    rank[by_rank] = np.arange(series.size, dtype=np.int32)
+    counts_by_rank = series.counts[by_rank]
     ranks, levels = rank, []
     for bit in reversed(range((series.size - 1).bit_length())):
         zero = (ranks >> bit) & 1 == 0
-        levels.append(_Level(bit, _running(zero), _running(np.where(zero, series.counts[by_rank[ranks]], 0))))
+        counts = np.where(zero, counts_by_rank[ranks], 0)
+        levels.append(_Level(bit, before_each_edge(zero).astype(np.int32), before_each_edge(counts)))
         ranks = np.concatenate((ranks[zero], ranks[~zero]))
-    return RankedSteps(series, rank, series.counts[by_rank], tuple(levels))
+    return RankedSteps(series, rank, counts_by_rank, tuple(levels))
 
 
 def cheapest_sums(steps: RankedSteps, times: JobTimes) -> FloatArray:
@@ -143,9 +153,3 @@ def _in_part_s(
         cheaper = steps.cheaper_than(inner[0][some], inner[1][some], steps.rank[part[some]])
         used_s[some] = np.clip(left_s[some] - cheaper * steps.series.step_s, 0.0, room_s[some])
     return used_s
-
-
-def _running(values: IntArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> IntArray:
-    before = np.zeros(values.size + 1, dtype=np.int64)
-    np.cumsum(values, out=before[1:])
-    return before

@@ -163,7 +163,7 @@ def prepare(series: StepSeries) -> PreparedSeries:
         raise InputError(f"Value {at} of the series is {known[at]}.", hint="Give finite values.", step=at)
     counts, per_unit = _counted(known, total)
     return PreparedSeries(
-        series.start_s, series.step_s, values, counts, _before_each_edge(counts), _before_each_edge(gap), per_unit
+        series.start_s, series.step_s, values, counts, before_each_edge(counts), before_each_edge(gap), per_unit
     )
 
 
@@ -177,9 +177,10 @@ def _counted(known: FloatArray, total: float) -> tuple[IntArray, float]:
     return counts.astype(np.int64), per_unit
 
 
-def _before_each_edge(steps: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> IntArray:
-    before = np.zeros(steps.size + 1, dtype=np.int64)
-    np.cumsum(steps, out=before[1:])
+def before_each_edge(of_steps: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> IntArray:
+    """Running sums, from 0 before the first step to all behind the last; (n + 1,)."""
+    before = np.zeros(of_steps.size + 1, dtype=np.int64)
+    np.cumsum(of_steps, out=before[1:])
     return before
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lowtide.planning import pauses
 from lowtide.planning.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
+from lowtide.planning.pauses_batch import plan_pauses_batch
 from lowtide.planning.windows import StepSeries, best_pieces, best_window, mean_over
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "100"))
@@ -319,3 +320,39 @@ def test_to_be_running_already_is_no_disadvantage(case: Case) -> None:
     case = replace(case, first=max(case.first, case.restart), max_pauses=None)
     slack = 1e-9 * case.plan().cost + 1e-6
     assert replace(case, running=True).plan().cost <= replace(case, running=False).plan().cost + slack
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int, int, int, int, int]]]:
+    """A series, and jobs: first step, steps of window and run, and what resume, first start and stop cost."""
+    values = draw(st.lists(st.integers(0, 9), min_size=1, max_size=14))
+    jobs = []
+    for _ in range(draw(st.integers(1, 6))):
+        window = draw(st.integers(1, min(8, len(values))))
+        start = draw(st.integers(0, len(values) - window))
+        jobs.append((start, window, draw(st.integers(1, window)), *(draw(st.integers(0, 3)) for _ in range(3))))
+    return values, jobs
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(batches())
+def test_a_batch_equals_brute_force(batch: tuple[list[int], list[tuple[int, int, int, int, int, int]]]) -> None:
+    values, jobs = batch
+    plans = plan_pauses_batch(np.array(values, dtype=float), *np.array(jobs).T)
+    for index, (start, window, work, restart, first, stop) in enumerate(jobs):
+        case = Case(
+            steps=tuple(values[start : start + window]),
+            per_step=1,
+            offset=0,
+            room=window,
+            work=work,
+            first=first * CELL_S,
+            restart=restart * CELL_S,
+            stop=stop * CELL_S,
+        )
+        least = min(cost_of(case, runs) for runs in all_plans(case)) / CELL_S
+        chosen = runs_of(tuple(np.flatnonzero(plans.runs[index]).tolist()))
+        assert sum(end - begin for begin, end in chosen) == work
+        assert plans.cost[index] == pytest.approx(least, rel=1e-9, abs=1e-9)
+        assert cost_of(case, chosen) / CELL_S == pytest.approx(least, rel=1e-9, abs=1e-9)
+        assert plans.restarts[index] == len(chosen) - 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lowtide.planning.pauses import PauseRules, ProgressWeight, paused_cost, plan_pauses
+from lowtide.planning.pauses_batch import plan_pauses_batch
 from lowtide.planning.windows import Piece, StepSeries
 from lowtide_core.errors import InputError
 
@@ -186,3 +187,48 @@ def test_windows_that_cannot_be() -> None:
     with pytest.raises(InputError) as refused:
         plan_pauses(hours(1, 2, 3), 0, 3 * H, H, rules, running=True, ran_s=-1)
     assert refused.value.facts["ran_s"] == -1
+
+
+def test_a_batch_of_one_shape_is_more_than_one_chunk() -> None:
+    values = np.random.default_rng(2).uniform(50, 500, 300)
+    starts = np.arange(2500) % 270
+    plans = plan_pauses_batch(values, starts, 30, 20, 0.5, 0.25)
+    assert plans.cost[270:].tolist() == plans.cost[starts[270:]].tolist()
+    for job in (0, 17, 269):
+        alone = plan_pauses(StepSeries(0.0, 1.0, values), job, job + 30, 20, PauseRules(0.25, 0.5))
+        assert plans.cost[job] == pytest.approx(alone.cost, rel=1e-12)
+        assert plans.restarts[job] == alone.restarts
+
+
+@pytest.mark.parametrize(
+    ("changed", "fact", "value"),
+    [
+        ({"run_steps": [1, 5]}, "job", 1),
+        ({"run_steps": [0, 1]}, "job", 0),
+        ({"start_steps": [0, 3]}, "job", 1),
+        ({"start_steps": [-1, 0]}, "job", 0),
+        ({"values": [1.0, 2.0, 3.0, 4.0, math.nan, 6.0]}, "job", 1),
+        ({"values": [-1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}, "job", 0),
+        ({"run_steps": 1.5}, "name", "run_steps"),
+        ({"window_steps": [4, 4, 4]}, "name", "window_steps"),
+        ({"restart_steps": -1.0}, "name", "restart_steps"),
+        ({"first_start_steps": [0.0, math.nan]}, "name", "first_start_steps"),
+    ],
+)
+def test_batches_that_cannot_be(changed: dict[str, object], fact: str, value: object) -> None:
+    given = {
+        "values": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        "start_steps": [0, 2],
+        "window_steps": 4,
+        "run_steps": 2,
+        "restart_steps": 0.5,
+        "first_start_steps": 0.5,
+    }
+    with pytest.raises(InputError) as refused:
+        plan_pauses_batch(**{**given, **changed})  # type: ignore[arg-type]
+    assert refused.value.facts[fact] == value
+
+
+def test_a_batch_of_no_jobs() -> None:
+    plans = plan_pauses_batch(np.ones(5), np.array([], dtype=int), 4, 2, 0.5, 0.5)
+    assert plans.cost.shape == plans.restarts.shape == (0,)

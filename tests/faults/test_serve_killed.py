@@ -42,8 +42,8 @@ def serve(state: Path) -> subprocess.Popen[bytes]:
 
 
 def runs(start_utc: datetime, *, pauses: bool) -> tuple[Segment, ...]:
-    """An hour, or an instant and then an hour: the service may die while it pauses or resumes."""
-    ends_s = ((0, 0.3), (1.3, 3600)) if pauses else ((0, 3600),)
+    """An hour, or two seconds and then an hour: the service may die while it pauses or resumes."""
+    ends_s = ((0, 2), (4, 3600)) if pauses else ((0, 3600),)
     return tuple(
         Segment(start_utc + timedelta(seconds=first_s), start_utc + timedelta(seconds=last_s), LOCAL, ZONE)
         for first_s, last_s in ends_s
@@ -51,14 +51,15 @@ def runs(start_utc: datetime, *, pauses: bool) -> tuple[Segment, ...]:
 
 
 def submit_all(store: Store, lines: Path) -> dict[str, int]:
-    """Twenty short jobs that append their number, and are due one after the other; their ids."""
+    """Twenty short jobs that append their number, and are due one after the other; some have a pause. Their ids."""
     now_utc = datetime.now(UTC)
     numbers = {}
     for number in range(JOBS):
-        command = f"echo {number} >> {lines}; sleep 0.{number % 7}; exit {expected_exit(number)}"
+        pauses = number % 4 == 1
+        command = f"echo {number} >> {lines}; sleep {3 * pauses}.{number % 7}; exit {expected_exit(number)}"
         spec = job_spec(now_utc, argv=("sh", "-c", command), duration_s=60.0)
         start_utc = now_utc + timedelta(seconds=0.2 * number)
-        planned = plan_at(start_utc, segments=runs(start_utc, pauses=number % 4 == 1))
+        planned = plan_at(start_utc, segments=runs(start_utc, pauses=pauses))
         numbers[str(add_job(store, spec, planned, at_utc=now_utc, key=str(number)).job_id)] = number
     return numbers
 

@@ -102,7 +102,7 @@ def frontier(
 
     Args:
         places: At least one. A place whose series, readiness or deadline leaves no room has no point.
-        duration_s: s, > 0. earliest_s, deadline_s: No start before, no end after; s.
+        duration_s: s, > 0. earliest_s: No start before; s. deadline_s: No end after; s, infinite where there is none.
         pausable: The run may stop and resume at no cost, in one place.
     Returns:
         By finish, then by price. None is as good as another in all three.
@@ -117,19 +117,9 @@ def frontier(
 
         - no plan at any instant, on a bend or between two, is as good as a point in all three and better in one;
         - for every plan there is a point that emits and costs no more, and finishes no later than the next bend (of
-          any place) after the plan's finish. Between two neighbouring points of one place lie, on a straight line,
-          the plans that trade one for the other.
+          any place) after the plan's finish; between two bends next to each other, emissions are a straight line.
     """
-    if not places:
-        raise InputError("There is no place to plan for.", hint="Name at least one.")
-    if not (0.0 < duration_s < math.inf and math.isfinite(earliest_s) and not math.isnan(deadline_s)):
-        raise InputError(
-            f"A run of {duration_s} s between {earliest_s} and {deadline_s} cannot be.",
-            hint="Give a positive length and two times.",
-            duration_s=duration_s,
-            earliest_s=earliest_s,
-            deadline_s=deadline_s,
-        )
+    _require_question(places, duration_s, earliest_s, deadline_s)
     windows = {
         index: window
         for index, place in enumerate(places)
@@ -141,17 +131,20 @@ def frontier(
         index: _line(places[index], window, duration_s, earliest_s, pausable=pausable)
         for index, window in windows.items()
     }
+    prices_usd = {
+        index: places[index].fixed_usd + places[index].price_usd_per_h * duration_s / SECONDS_PER_HOUR
+        for index in windows
+    }
     prepared = {index: prepare(places[index].series) for index in windows} if pausable else {}
     points = []
-    for place, finish_s, emissions_g in _undominated(lines, [_price_usd(place, duration_s) for place in places]):
-        first_s = windows[place].start_s
+    for index, finish_s, emissions_g in _undominated(lines, prices_usd):
+        first_s = windows[index].start_s
         if pausable:
-            pieces = find_pieces(prepared[place], first_s, earliest_s + finish_s, duration_s).pieces
+            pieces = find_pieces(prepared[index], first_s, earliest_s + finish_s, duration_s).pieces
         else:
             start_s = max(first_s, earliest_s + (finish_s - duration_s))
             pieces = (Piece(start_s, start_s + duration_s),)
-        price_usd = _price_usd(places[place], duration_s)
-        points.append(FrontierPoint(place, pieces, pieces[-1].end_s, emissions_g, price_usd))
+        points.append(FrontierPoint(index, pieces, pieces[-1].end_s, emissions_g, prices_usd[index]))
     return tuple(sorted(points, key=lambda point: (point.finish_s, point.price_usd)))
 
 
@@ -175,6 +168,19 @@ def least_weighted(points: Sequence[FrontierPoint], carbon_price_usd_per_t: floa
     return min(as_good, key=lambda point: point.finish_s)
 
 
+def _require_question(places: Sequence[PlaceCosts], duration_s: float, earliest_s: float, deadline_s: float) -> None:
+    if not places:
+        raise InputError("There is no place to plan for.", hint="Name at least one.")
+    if not (0.0 < duration_s < math.inf and math.isfinite(earliest_s) and not math.isnan(deadline_s)):
+        raise InputError(
+            f"A run of {duration_s} s between {earliest_s} and {deadline_s} cannot be.",
+            hint="Give a positive length and two times.",
+            duration_s=duration_s,
+            earliest_s=earliest_s,
+            deadline_s=deadline_s,
+        )
+
+
 def _window(place: PlaceCosts, duration_s: float, earliest_s: float, deadline_s: float) -> Piece | None:
     """Between which instants the run may lie at the place; None where there is no room."""
     start_s = max(earliest_s, place.ready_s)
@@ -194,10 +200,6 @@ def _no_room(places: Sequence[PlaceCosts], duration_s: float, earliest_s: float,
         short_by_s=short_by_s,
         earliest_feasible_s=min(ready_s) + duration_s,
     )
-
-
-def _price_usd(place: PlaceCosts, duration_s: float) -> float:
-    return place.fixed_usd + place.price_usd_per_h * duration_s / SECONDS_PER_HOUR
 
 
 def _line(place: PlaceCosts, window: Piece, duration_s: float, earliest_s: float, *, pausable: bool) -> _Line:
@@ -250,12 +252,12 @@ def _with_pauses(
     return np.array(finish_s), np.array(costs)
 
 
-def _undominated(lines: dict[int, _Line], prices_usd: list[float]) -> list[tuple[int, float, float]]:
+def _undominated(lines: dict[int, _Line], prices_usd: dict[int, float]) -> list[tuple[int, float, float]]:
     """Place, finish and emissions of the bends that no bend of a place betters."""
     finish_s = np.unique(np.concatenate([line.finish_s for line in lines.values()]))
     cheaper_g = np.full(finish_s.size, np.inf)
     found = []
-    for price_usd in sorted({prices_usd[index] for index in lines}):
+    for price_usd in sorted(set(prices_usd.values())):
         alike = [index for index in lines if prices_usd[index] == price_usd]
         by_place_g = np.array([_sampled_g(lines[index], finish_s) for index in alike])
         least_g, owner = by_place_g.min(axis=0), by_place_g.argmin(axis=0)

@@ -180,36 +180,60 @@ def _best_starts(
     Inf where it does not fit. Exact for the reason given in ``windows.best_window``; of equals the earliest start.
     """
     start_s, step_s, own = places[0].series
-    room_s = end_by_s - earliest_s
     first = min(max(0, int((earliest_s - start_s) // step_s)), own.size - 1)
     last = max(first + 1, min(own.size, math.ceil((end_by_s - start_s) / step_s)))
-    values = np.array([place.series.values[first:last] for place in places])
-    edges_s = start_s + step_s * np.arange(first, last + 1) - earliest_s  # small numbers keep the digits
+    edges_s = start_s - earliest_s + step_s * np.arange(first, last + 1, dtype=np.float64)  # small: keeps the digits
+    count = last - first
+    values = np.zeros((len(places), count + 1))  # after the last step nothing is added
+    values[:, :count] = [place.series.values[first:last] for place in places]
+    until_s = 0.0 if edges_s[0] > 0 else min(end_by_s - earliest_s, float(edges_s[-1]))
+    latest_s = np.full((len(places), 1), until_s, dtype=np.float64)
     gaps = np.isnan(values)
-    until_s = np.full(len(places), 0.0 if edges_s[0] > 0 or edges_s[-1] <= 0 else min(room_s, edges_s[-1]))
     if gaps.any():
         values[gaps] = 0.0
-        known_s = np.where(gaps.any(axis=1), edges_s[gaps.argmax(axis=1)], np.inf)
-        until_s = np.clip(known_s, 0.0, until_s)
-    ready_s = np.array([place.first_delay_s for place in places])
-    latest_s = until_s - duration_s
-    fits = latest_s >= ready_s - NEGLIGIBLE_S
-    latest_s = np.maximum(latest_s, ready_s)
-    kinks_s = np.concatenate((edges_s, edges_s - duration_s))
-    starts_s = np.empty((len(places), kinks_s.size + 2))
-    starts_s[:, 0], starts_s[:, 1], starts_s[:, 2:] = ready_s, latest_s, kinks_s
-    prefix = np.zeros((len(places), edges_s.size))
-    np.cumsum(values * step_s, axis=1, out=prefix[:, 1:])
-    ends_s = np.stack((starts_s, starts_s + duration_s))
-    step = ((ends_s - edges_s[0]) / step_s).astype(np.int64)
-    step = np.minimum(np.maximum(step, 0), values.shape[1] - 1)
-    rows = np.arange(len(places))[:, None]
-    before = prefix[rows, step] + values[rows, step] * (ends_s - edges_s[step])
-    sums = before[1] - before[0]
-    sums[(starts_s < ready_s[:, None]) | (starts_s > latest_s[:, None]) | ~fits[:, None]] = np.inf
+        known_s = np.where(gaps.any(axis=1), edges_s[gaps.argmax(axis=1)], np.inf)[:, None]
+        latest_s = np.maximum(np.minimum(known_s, latest_s), 0.0)
+    latest_s -= duration_s
+    ready_s = np.array([[place.first_delay_s] for place in places], dtype=np.float64)
+    latest_s = np.where(np.abs(latest_s - ready_s) < NEGLIGIBLE_S, ready_s, latest_s)
+    prefix = np.zeros((len(places), count + 1))
+    np.cumsum(values[:, :count] * step_s, axis=1, out=prefix[:, 1:])
+    kinks_s, kink_sums = _kinks(values, prefix, edges_s, step_s, duration_s)
+    starts_s, sums = np.empty((2, len(places), kinks_s.size + 2))
+    starts_s[:, :1], starts_s[:, 1:2], starts_s[:, 2:] = ready_s, latest_s, kinks_s
+    ends_s = np.concatenate((starts_s[:, :2], starts_s[:, :2] + duration_s), axis=1)
+    passed = _until(values, prefix, edges_s, step_s, ends_s)
+    sums[:, :2], sums[:, 2:] = passed[:, 2:] - passed[:, :2], kink_sums
+    sums[(starts_s < ready_s) | (starts_s > latest_s)] = np.inf
     least = sums.min(axis=1)
     equal = sums <= (least + TIE * (1.0 + prefix[:, -1]))[:, None]
     return np.where(equal, starts_s, np.inf).min(axis=1), least
+
+
+def _until(values: FloatArray, prefix: FloatArray, edges_s: FloatArray, step_s: float, at_s: FloatArray) -> FloatArray:
+    """Integral from the first edge to a few instants of each place; (R, instants)."""
+    step = np.minimum(np.maximum((at_s - edges_s[0]) / step_s, 0.0), values.shape[1] - 1).astype(np.int64)
+    rows = np.arange(len(values))[:, None]
+    return np.asarray(prefix[rows, step] + values[rows, step] * (at_s - edges_s[step]))
+
+
+def _kinks(
+    values: FloatArray, prefix: FloatArray, edges_s: FloatArray, step_s: float, duration_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Starts of runs that begin or end on an edge, and their integrals in each place: (K,), (R, K).
+
+    Such runs pass the same number of whole steps, and the same part of the step after or before them.
+    """
+    whole = int(duration_s // step_s)
+    part_s = duration_s - whole * step_s
+    if whole >= edges_s.size:
+        return edges_s[:0], prefix[:, :0]
+    begin = prefix[:, whole:] + part_s * values[:, whole:] - prefix[:, : edges_s.size - whole]
+    starts_s = edges_s[: edges_s.size - whole]
+    if part_s == 0.0:
+        return starts_s, begin
+    end = prefix[:, whole + 1 :] - prefix[:, 1 : edges_s.size - whole] + part_s * values[:, : edges_s.size - whole - 1]
+    return np.concatenate((starts_s, edges_s[whole + 1 :] - duration_s)), np.concatenate((begin, end), axis=1)
 
 
 def usable_until_s(place: Place, earliest_s: float, end_by_s: float) -> float:

@@ -125,7 +125,17 @@ def single_calls(values: FloatArray) -> Iterator[Row]:
     ]
     loop = [Task(f"t{i}", 3600.0 * (1 + i % 2), 1.0, places[i].series, after=after)
             for i, after in enumerate(((), ("t0",), ("t0",), ("t1", "t2"), ("t3",)))]  # fmt: skip
-    for name, graph in (("chain of 5, odd lengths", chain), ("diamond and tail, whole hours", loop)):
+    names = [f"t{i}" for i in range(12)]
+    before = [tuple(names[max(0, i - 4) : max(0, i - 1)]) for i in range(12)]
+    mesh = [
+        Task(name, 900.0 * (1 + 5 * i % 7), 1.0, places[i % 5].series, after=before[i]) for i, name in enumerate(names)
+    ]
+    graphs = {
+        "chain of 5, odd lengths": chain,
+        "diamond and tail, whole hours": loop,
+        "mesh of 12, quarter hours": mesh,
+    }
+    for name, graph in graphs.items():
         yield Row("H6", f"graph: {name}", per_second(lambda g=graph: plan_graph(g, 0.0, end_s), calls=20), "plans/s")
 
 

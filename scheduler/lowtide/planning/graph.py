@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.graph_starts import Net, best_starts, groups
 from lowtide.planning.places import require_steps
 from lowtide.planning.windows import StepSeries, known_until_s
 from lowtide_core.errors import InputError, nearest
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 _US = 1_000_000
 """Candidate starts are whole microseconds from the earliest start, so that equal ones are found to be equal."""
-
-_MOST_POINTS_TREE = 200_000
-_MOST_POINTS_LP = 6_000
-"""Candidate starts in all: what a second or two is enough for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,21 +91,6 @@ class GraphPlan:
     critical_path_s: float
 
 
-class _Net(NamedTuple):
-    """The graph in numbers: tasks by index, in the order given.
-
-    Attributes:
-        order: Every task after all its predecessors.
-        lags: From the start of the first task of the pair to the start of the second, at least; microseconds.
-        low, high: Earliest and latest start that the others leave it; microseconds from the earliest start.
-    """
-
-    order: tuple[int, ...]
-    lags: Mapping[tuple[int, int], int]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-
-
 def plan_graph(tasks: Sequence[Task], earliest_s: float, deadline_s: float) -> GraphPlan:
     """The starts with the least emissions in all, each task after all that it waits for; there is no other limit.
 
@@ -116,39 +98,33 @@ def plan_graph(tasks: Sequence[Task], earliest_s: float, deadline_s: float) -> G
         tasks: At least one, in any order; steps, offsets and durations of any length.
         earliest_s, deadline_s: No start before, no end after; s.
     Returns:
-        The plan; of equals, with earlier starts. ``exact`` is False only where the candidate starts are too many,
-        as in large graphs of durations that have no common measure; ``bound_g`` is then what the tasks would emit
-        without one another.
+        The plan. ``exact`` is False only where the candidate starts are too many, as in large graphs with loops
+        and durations that have no common measure; ``bound_g`` then lies below.
     Raises:
         InputError: No task, a name twice, a name that nobody has, a circle (``facts["circle"]``), or no room
             (``facts["short_by_s"]``, and in ``facts["path"]`` the chain of tasks that does not fit).
     Notes:
-        What a task emits is piecewise linear in its start, and the constraints are differences of starts; so some
-        optimum has, in every group of tasks that follow one another without a gap, one task at a convex kink or a
-        limit of its own. The candidates of a task are these points of all tasks, carried along the chains between
-        them. Over the candidates, a graph without loops (of whatever direction) is solved by a dynamic
-        programme from its leaves, any other as a minimum cut, whose linear programme has integral vertices.
-    Source:
-        Möhring, Schulz, Stork, Uetz, "Solving project scheduling problems by minimum cut computations", Management
-        Science 49(3), 2003, section 3, doi:10.1287/mnsc.49.3.330.12737.
+        What a task emits is piecewise linear in its start, convex where its end meets a rise of the intensity or its
+        start a fall, and the constraints are differences of starts: see ``graph_starts.best_starts``.
     """
     order, before = _ordered(tasks)
     net = _windows(tasks, order, before, earliest_s, deadline_s)
     path, path_us = _critical_path(tasks, net)
-    points, complete = _candidates(tasks, net, earliest_s)
-    costs_g = [_costs_g(task, at, earliest_s) for task, at in zip(tasks, points, strict=True)]
-    starts = [0] * len(tasks)
-    for group in _groups(net):
-        solve = _solve_tree if len(group.lags) == len(group.order) - 1 else _solve_cut
-        for index, chosen in solve(group, points, costs_g).items():
-            starts[index] = chosen
-    runs = []
-    for i, task in enumerate(tasks):
-        start_s = earliest_s + int(points[i][starts[i]]) / _US
-        runs.append(TaskRun(task.name, start_s, start_s + task.duration_s, float(costs_g[i][starts[i]])))
+    own = {i: _own_points(task, net.low[i], net.high[i], earliest_s) for i, task in enumerate(tasks)}
+    parts = [best_starts(group, own, lambda i, at: _costs_g(tasks[i], at, earliest_s)) for group in groups(net)]
+    starts = {i: start for part in parts for i, start in part.chosen.items()}
+    runs = tuple(_run(task, starts[i], earliest_s) for i, task in enumerate(tasks))
     emissions_g = sum(run.emissions_g for run in runs)
-    bound_g = emissions_g if complete else sum(float(costs.min()) for costs in costs_g)
-    return GraphPlan(tuple(runs), emissions_g, bound_g, complete or bound_g == emissions_g, path, path_us / _US)
+    exact = all(part.exact for part in parts)
+    bound_g = emissions_g if exact else sum(part.bound_g for part in parts)
+    return GraphPlan(runs, emissions_g, bound_g, exact, path, path_us / _US)
+
+
+def _run(task: Task, start: int, earliest_s: float) -> TaskRun:
+    start_s = earliest_s + start / _US
+    return TaskRun(
+        task.name, start_s, start_s + task.duration_s, float(_costs_g(task, np.array([start]), earliest_s)[0])
+    )
 
 
 def _us(span_s: float) -> int:
@@ -203,7 +179,7 @@ def _windows(
     before: Sequence[tuple[int, ...]],
     earliest_s: float,
     deadline_s: float,
-) -> _Net:
+) -> Net:
     """The range of starts that the limits and the other tasks leave to each."""
     lags = {(i, j): _us(tasks[i].duration_s) + _us(tasks[j].handover_s) for j in range(len(tasks)) for i in before[j]}
     low, high = [0] * len(tasks), [0] * len(tasks)
@@ -217,7 +193,7 @@ def _windows(
         end_s = end_s if own_s is None else min(end_s, own_s)
         after = [high[j] - lags[i, j] for j in range(len(tasks)) if i in before[j]]
         high[i] = min([_us(end_s - earliest_s) - _us(tasks[i].duration_s), *after])
-    net = _Net(order, _needed(order, lags), tuple(low), tuple(high))
+    net = Net(order, _needed(order, lags), tuple(low), tuple(high))
     if any(low[i] > high[i] for i in order):
         raise _too_short(tasks, net)
     return net
@@ -240,7 +216,7 @@ def _needed(order: tuple[int, ...], lags: Mapping[tuple[int, int], int]) -> dict
     return needed
 
 
-def _too_short(tasks: Sequence[Task], net: _Net) -> InputError:
+def _too_short(tasks: Sequence[Task], net: Net) -> InputError:
     """The chain of tasks that lacks most, by as much as it lacks."""
     lacks = [low - high for low, high in zip(net.low, net.high, strict=True)]
     chain = [max(net.order, key=lambda i: lacks[i])]
@@ -258,7 +234,7 @@ def _too_short(tasks: Sequence[Task], net: _Net) -> InputError:
     )
 
 
-def _critical_path(tasks: Sequence[Task], net: _Net) -> tuple[tuple[str, ...], int]:
+def _critical_path(tasks: Sequence[Task], net: Net) -> tuple[tuple[str, ...], int]:
     """The chain that takes longest by itself, and how long; microseconds."""
     length = [_us(task.duration_s) for task in tasks]
     before: dict[int, int] = {}
@@ -272,26 +248,6 @@ def _critical_path(tasks: Sequence[Task], net: _Net) -> tuple[tuple[str, ...], i
     while path[0] in before:
         path.insert(0, before[path[0]])
     return tuple(tasks[i].name for i in path), total
-
-
-def _candidates(tasks: Sequence[Task], net: _Net, earliest_s: float) -> tuple[list[IntArray], bool]:
-    """Sorted candidate starts of each task, microseconds, and whether they are all that can be needed."""
-    own = [_own_points(task, net.low[i], net.high[i], earliest_s) for i, task in enumerate(tasks)]
-    points, fresh = list(own), list(own)
-    ways = [way for (i, j), lag in net.lags.items() for way in ((i, j, lag), (j, i, -lag))]
-    most = _MOST_POINTS_TREE if all(len(g.lags) < len(g.order) for g in _groups(net)) else _MOST_POINTS_LP
-    for _ in range(len(tasks) - 1):
-        carried = [np.empty(0, dtype=np.int64)] * len(tasks)
-        for i, j, lag in ways:
-            moved = fresh[i] + lag
-            carried[j] = np.concatenate((carried[j], moved[(moved >= net.low[j]) & (moved <= net.high[j])]))
-        fresh = [np.setdiff1d(new, old) for new, old in zip(carried, points, strict=True)]
-        if not any(new.size for new in fresh):
-            break
-        if sum(old.size + new.size for old, new in zip(points, fresh, strict=True)) > most:
-            return points, False
-        points = [np.union1d(old, new) for old, new in zip(points, fresh, strict=True)]
-    return points, True
 
 
 def _own_points(task: Task, low: int, high: int, earliest_s: float) -> IntArray:
@@ -314,104 +270,3 @@ def _costs_g(task: Task, starts: IntArray, earliest_s: float) -> FloatArray:
     start_s = starts / _US
     total = np.interp(start_s + task.duration_s, edges_s, prefix) - np.interp(start_s, edges_s, prefix)
     return task.power_kw / SECONDS_PER_HOUR * total + task.fixed_g
-
-
-def _groups(net: _Net) -> list[_Net]:
-    """The parts of the graph that have nothing to do with one another."""
-    group = {i: i for i in net.order}
-    for i, j in net.lags:
-        old, new = group[j], group[i]
-        group = {task: new if of == old else of for task, of in group.items()}
-    return [
-        net._replace(
-            order=tuple(i for i in net.order if group[i] == root),
-            lags={pair: lag for pair, lag in net.lags.items() if group[pair[0]] == root},
-        )
-        for root in sorted(set(group.values()))
-    ]
-
-
-def _solve_tree(net: _Net, points: Sequence[IntArray], costs_g: Sequence[FloatArray]) -> dict[int, int]:
-    """Index of the best candidate of each task, for a graph without loops: from the leaves to the first task."""
-    ways: dict[int, list[tuple[int, int, bool]]] = {i: [] for i in net.order}
-    for (i, j), lag in net.lags.items():
-        ways[i].append((j, lag, True))
-        ways[j].append((i, lag, False))
-    parents: list[tuple[int, int, int, bool]] = []  # child, parent, lag, child is the later one
-    root = net.order[0]
-    walk = [root]
-    for i in walk:
-        for j, lag, later in ways[i]:
-            if j not in walk:
-                walk.append(j)
-                parents.append((j, i, lag, later))
-    total = {i: costs_g[i].copy() for i in net.order}
-    for child, parent, lag, later in reversed(parents):
-        total[parent] += _best_beyond(total[child], points[child], points[parent], lag, later=later)
-    chosen = {root: int(total[root].argmin())}
-    for child, parent, lag, later in parents:
-        at = points[parent][chosen[parent]]
-        if later:
-            first = int(np.searchsorted(points[child], at + lag))
-            chosen[child] = first + int(total[child][first:].argmin())
-        else:
-            last = int(np.searchsorted(points[child], at - lag, side="right"))
-            chosen[child] = int(total[child][:last].argmin())
-    return chosen
-
-
-def _best_beyond(total: FloatArray, own: IntArray, at: IntArray, lag: int, *, later: bool) -> FloatArray:
-    """For each start of the parent the least cost of the child's side that leaves the lag between them."""
-    if later:
-        best = np.append(np.minimum.accumulate(total[::-1])[::-1], np.inf)
-        return np.asarray(best[np.searchsorted(own, at + lag)])
-    best = np.append(np.inf, np.minimum.accumulate(total))
-    return np.asarray(best[np.searchsorted(own, at - lag, side="right")])
-
-
-def _solve_cut(net: _Net, points: Sequence[IntArray], costs_g: Sequence[FloatArray]) -> dict[int, int]:
-    """Index of the best candidate of each task, for any graph, by the linear programme of the minimum cut.
-
-    Variable ``(i, a)``, of a > 0, is 1 where task i starts at its candidate a or later.
-    """
-    import highspy  # 0.04 s: only where a graph has a loop
-    from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
-
-    offset, count = {}, 0
-    for i in net.order:
-        offset[i] = count - 1  # the first candidate has no variable
-        count += points[i].size - 1
-    if not count:
-        return dict.fromkeys(net.order, 0)
-    lower: list[IntArray] = []  # per row: this variable is at most that one
-    upper: list[IntArray] = []
-    for i in net.order:
-        variables = offset[i] + np.arange(1, points[i].size)
-        lower.append(variables[1:])
-        upper.append(variables[:-1])
-    for (i, j), lag in net.lags.items():
-        needed = np.searchsorted(points[j], points[i] + lag)
-        first = np.flatnonzero(np.diff(needed, prepend=0) > 0)  # later candidates with the same need imply no more
-        first = first[first > 0]
-        lower.append(offset[i] + first)
-        upper.append(offset[j] + needed[first])
-    low, high = np.concatenate(lower), np.concatenate(upper)
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = count, low.size
-    lp.col_cost_ = np.concatenate([np.diff(costs_g[i]) for i in net.order])
-    lp.col_lower_, lp.col_upper_ = np.zeros(count), np.ones(count)
-    lp.row_lower_, lp.row_upper_ = np.full(low.size, -highspy.kHighsInf), np.zeros(low.size)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = 2 * np.arange(low.size + 1)
-    lp.a_matrix_.index_ = np.stack((low, high), axis=1).ravel()
-    lp.a_matrix_.value_ = np.tile([1.0, -1.0], low.size)
-    solver = _Highs()
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("solver", "simplex")  # its answer is a vertex
-    solver.passModel(lp)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise ArithmeticError(f"HiGHS ended with {solver.getModelStatus()} on a programme that has an optimum")
-    later = np.array(solver.getSolution().col_value) > 0.5
-    return {i: int(later[offset[i] + 1 : offset[i] + points[i].size].sum()) for i in net.order}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lowtide.planning.widths_whole import IntArray, Menu
     from lowtide_core.series import FloatArray
 
-_EPS = 1e-12
+_EPS = 1e-10
 _APART = 2.0**46
 """More grains than any state lacks: keeps the lists of different widths apart in one sorted array."""
 _PRICES = 12

@@ -25,8 +25,10 @@ STATE_LIMIT = 20_000
 
 _GRID = 2.0**44
 """Grains that the window's whole capacity has. Work is counted in whole grains, so that sums are exact, and a plan may
-lack one grain for each step: 5e-14 of the capacity."""
-_EPS = 1e-12
+lack one grain for each step, 6e-14 of the capacity."""
+_EPS = 1e-10
+"""A plan that is cheaper by less, relatively, is not looked for."""
+_STEPS = 24
 _COMBINATIONS = 2000
 """Of states with choices, looked at in one round of the search: enough to keep numpy busy, few enough for the cache."""
 
@@ -234,7 +236,7 @@ class _Search:
     def _next_columns(self, order: IntArray, states: int) -> list[IntArray]:
         """The choices that are left in the next steps: in one at least, and in so many that each round does as much."""
         of_step, columns = (self.reduced[order] < self.cost - self.bound).nonzero()
-        counts = np.bincount(of_step)
+        counts = np.bincount(of_step)[:_STEPS]
         size = max(1, int((counts.cumprod(dtype=np.float64) * states).searchsorted(_COMBINATIONS, side="right")))
         ends = counts[:size].cumsum().tolist()
         return [columns[low:high] for low, high in pairwise((0, *ends))]

@@ -116,6 +116,18 @@ def test_values_of_nothing_cost_nothing() -> None:
         assert plan.exact
 
 
+def test_where_nothing_tells_the_steps_apart_the_bound_is_still_close() -> None:
+    """Equal steps, and power in proportion to throughput: a sum of irrational numbers just above the work is wanted."""
+    rate = 1000 * np.sqrt(np.arange(2.0, 10.0))
+    plan = plan_widths(
+        series(*[100.0] * 24), 0.0, 24 * H, 30_000.5, Widths(tuple(range(1, 9)), rate, rate / 10), whole_slots=True
+    )
+    assert plan.relaxed_cost * (1 - 1e-9) <= plan.bound <= plan.cost
+    assert not plan.exact
+    assert 0 < plan.gap_share < 5e-3
+    assert plan.work_done >= 30_000.5 * (1 - 1e-9)
+
+
 def test_one_width_for_the_whole_run() -> None:
     values = series(50, 10, 10, 50)
     fixed = best_fixed_width(values, 0.0, 4 * H, 20.0, TWO)

@@ -26,9 +26,12 @@ def plan(*, duration: str, deadline: str, now_utc: datetime | None = None, signa
         LowtideError: Its kinds are those of the command's exit codes.
     """
     wiring = Wiring()
-    at_utc = now_utc or wiring.now_utc()
-    request = plan_request(Asked(duration=duration, deadline=deadline, **asked), wiring.settings, now_utc=at_utc)
-    return quote(request, wiring.chain(signal, as_of_utc=at_utc))
+    return _quote(wiring, Asked(duration=duration, deadline=deadline, **asked), now_utc or wiring.now_utc(), signal)
+
+
+def _quote(wiring: Wiring, asked: Asked, now_utc: datetime, signal: str, *, key: str = "") -> Quote:
+    request = plan_request(asked, wiring.settings, now_utc=now_utc)
+    return quote(wiring.with_promises(request, now_utc, key=key), wiring.chain(signal, as_of_utc=now_utc))
 
 
 def submit(
@@ -58,7 +61,7 @@ def submit(
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
-    found = plan(duration=duration, deadline=deadline, now_utc=now_utc, signal=signal, **asked)
+    found = _quote(wiring, Asked(duration=duration, deadline=deadline, **asked), now_utc, signal, key=key)
     order = Order(
         argv=tuple(argv),
         working_dir=str(Path(working_dir).resolve()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError, nearest
-from lowtide_core.quantities import parse_duration_s
+from lowtide_core.quantities import parse_duration_s, parse_power_w
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,8 @@ class Settings:
             Empty: nobody said, and it is never guessed.
         home_gpus: Accelerators that the machine at home has.
         home_pue: Facility over IT energy at home.
+        home_jobs: How many jobs the machine at home is to run at once; None is no limit.
+        home_power: IT power that jobs may draw there together; W, None is no limit.
         database: Path or SQLAlchemy URL of the job store.
         signals: Chain of sources to try, first to last; empty is the built-in chain.
         offline: Never open a socket.
@@ -33,6 +35,8 @@ class Settings:
     home: str = ""
     home_gpus: tuple[str, ...] = ()
     home_pue: float = 1.0
+    home_jobs: int | None = None
+    home_power: float | None = None
     database: str = ""
     signals: tuple[str, ...] = ()
     offline: bool = False
@@ -223,6 +227,22 @@ def _pue(value: object) -> float:
     return pue
 
 
+def _jobs(value: object) -> int:
+    jobs = _number(value)
+    if jobs is None or not 1 <= jobs <= _MOST_JOBS or jobs != int(jobs):
+        raise ValueError(f"it must be a whole number of jobs, 1 to {_MOST_JOBS:,}.")
+    return int(jobs)
+
+
+def _power_w(value: object) -> float:
+    power_w = _number(value)
+    if power_w is None:
+        power_w = parse_power_w(str(value))
+    if not 0 < power_w < float("inf"):
+        raise ValueError("it must be a positive power, such as 2kW.")
+    return power_w
+
+
 def _seconds(value: object) -> float:
     seconds = _number(value)
     if seconds is None:
@@ -240,10 +260,13 @@ def _number(value: object) -> float | None:
 
 
 _LONGEST_TIMEOUT_S = 86400.0
+_MOST_JOBS = 1_000_000
 _READERS: dict[str, Callable[[object], object]] = {
     "home": _text,
     "home_gpus": _texts,
     "home_pue": _pue,
+    "home_jobs": _jobs,
+    "home_power": _power_w,
     "database": _text,
     "signals": _texts,
     "offline": _switch,

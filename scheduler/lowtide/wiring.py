@@ -13,6 +13,7 @@ from lowtide.settings import Paths, Settings, cache_path, load_settings, paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowtide.assembly.request import PlanRequest
     from lowtide.dispatch.actor import Actor
     from lowtide.service.ticks import TickContext
     from lowtide.store import Store
@@ -75,6 +76,19 @@ class Wiring:
         from lowtide.store import open_store
 
         return open_store(self.settings.database or self.paths.database)
+
+    def with_promises(self, request: PlanRequest, now_utc: datetime, *, key: str = "") -> PlanRequest:
+        """The request with what home has promised to other jobs; the store is opened only where home has a limit.
+
+        Args:
+            key: The submission's own name: a job that is submitted again is not in its own way.
+        """
+        from lowtide.service.promises import limited, with_promises
+
+        if not limited(request, self.settings).limits:
+            return request
+        with self.store() as store:
+            return with_promises(request, self.settings, store, now_utc, without_key=key)
 
     def sources(self, signal: str = "") -> tuple[SignalSource, ...]:
         """Every source that could have actuals, the one that a job demanded first."""

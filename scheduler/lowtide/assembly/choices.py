@@ -70,6 +70,11 @@ def choices_of(found: Quote) -> tuple[Choice, ...]:
             "A frontier is drawn for a job of known duration and constant power, whose pauses cost nothing.",
             hint="Leave out --frontier, or the options that say otherwise.",
         )
+    if found.planned_around_until_utc is not None:
+        raise InputError(
+            "A frontier cannot be drawn around what is promised at home.",
+            hint="Leave out --frontier, or unset home_jobs and home_power.",
+        )
     limit_usd = problem.max_price_usd
     fitting = [candidate for candidate in problem.candidates if _has_room(problem, candidate)]
     priced = [candidate for candidate in fitting if _has_price(candidate)]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.assembly.promises import FREE, blocked_at_home
+from lowtide.jobs.promises import peak_power_w
 from lowtide.planning.energy import booked_s
 from lowtide.planning.types import Candidate, Misfit, Moves, PlanProblem
 from lowtide_core.errors import InfeasibleError, InputError
@@ -17,6 +19,7 @@ from lowtide_core.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowtide.assembly.promises import Blocked
     from lowtide.assembly.request import PlanRequest
     from lowtide_core.offers import Offer
     from lowtide_core.places import Place, RegionId, ZoneId
@@ -224,6 +227,7 @@ def _candidate(
 ) -> Candidate:
     offer = offers.get(place.region)
     transfer_g, egress_usd = _transfer(request, place, series)
+    blocked = _blocked(request, place, power.power_w)
     return Candidate(
         region=place.region,
         zone=place.zone,
@@ -234,7 +238,16 @@ def _candidate(
         price_usd_per_h=0.0 if place.region == LOCAL else offer.price_usd_per_h if offer else None,
         egress_usd=egress_usd,
         transfer_s=_takes_s(request, request.data_gb) if _travels(request, place) else 0.0,
+        blocked=blocked.spans,
+        blocked_by=blocked.why,
     )
+
+
+def _blocked(request: PlanRequest, place: Place, power_w: float) -> Blocked:
+    """When what is promised at home leaves no room for the job, were it to draw the most that it ever does."""
+    if place.region != LOCAL or not request.limits:
+        return FREE
+    return blocked_at_home(request.promised, request.limits, peak_power_w(request.manner, power_w))
 
 
 def _pue(request: PlanRequest, place: Place) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowtide.assembly.problem import build_problem
 from lowtide.planning.explain import explain
+from lowtide.planning.gaps import overlaps
 from lowtide.planning.replan import replan
 from lowtide.planning.solve import require_plan, solve
 from lowtide_core.places import LOCAL
@@ -14,6 +15,7 @@ from lowtide_core.spans import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from lowtide.assembly.problem import Gathered
     from lowtide.assembly.request import PlanRequest
@@ -43,6 +45,18 @@ class Quote:
     @property
     def power_w(self) -> float:
         return self.gathered.power[self.plan.segments[0].region].power_w
+
+    @property
+    def promised(self) -> int:
+        """How many other jobs home is promised to, as far as that counts: 0 where home has no limit."""
+        return len({promise.job for promise in self.request.promised})
+
+    @property
+    def planned_around_until_utc(self) -> datetime | None:
+        """Until when home is promised to others, where that leaves no room for this job in a part of its window."""
+        window_s = self.request.earliest_utc.timestamp(), self.request.deadline_utc.timestamp()
+        crowded = any(overlaps(candidate.blocked, *window_s) for candidate in self.gathered.problem.candidates)
+        return max((promise.end_utc for promise in self.request.promised), default=None) if crowded else None
 
     def to_json(self) -> dict[str, object]:
         """The contract of ``lowtide plan --json``, and more."""
@@ -84,6 +98,7 @@ class Quote:
             "chance_worse": plan.chance_worse,
             "held_back_g": plan.held_back_g,
             "pauses": len(plan.segments) - 1,
+            "promised": self.promised,
             "price_usd": plan.price_usd,
             "transfer_g": plan.transfer_g,
             "pue": plan.pue,

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.manner import EXPECTED, PLAIN, Judgement, Manner
+from lowtide.jobs.promises import UNLIMITED, HomeLimits
 from lowtide_core.errors import InputError
 from lowtide_core.places import LOCAL, Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from lowtide.jobs.promises import Promise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,7 @@ class PlanRequest:
         checkpoint_gb: What has to move along when the job goes on in another region; None: it stays where it began.
         residency, max_latency_ms, latency_from: Limits on the places; those that break one are told as misfits.
         local_pue: Facility over IT energy of this machine.
+        limits: What this machine may run at once. promised: what of that others have been promised.
         done_s, running, pauses_used: Of a job that has begun: how far it is, and how.
     """
 
@@ -60,6 +64,8 @@ class PlanRequest:
     running: bool = False
     pauses_used: int = 0
     local_pue: float = 1.0
+    limits: HomeLimits = UNLIMITED
+    promised: tuple[Promise, ...] = ()
 
 
 def region_place(text: str) -> Place:

@@ -83,6 +83,6 @@ def _values(wiring: Wiring) -> dict[str, str]:
     shown = {}
     for item in fields(Settings):
         value = getattr(wiring.settings, item.name)
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
         shown[item.name] = (_SECRET if text else "") if _secret(item.name) else text
     return shown

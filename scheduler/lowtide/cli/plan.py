@@ -52,7 +52,8 @@ def command(frontier: bool, signal: str, now_text: str, as_json: bool, **typed: 
     now_utc = parse_instant_utc(now_text, now_utc=wiring.now_utc()) if now_text else wiring.now_utc()
     asked = with_history(Asked(**typed), wiring)  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
-    found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
+    request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc)
+    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     choices: tuple[Choice, ...] = ()
     if frontier:
         from lowtide.assembly.choices import choices_of
@@ -204,6 +205,10 @@ def _doubts(found: Quote) -> list[str]:
         first = plan.misfits[0]
         more = f", and {len(plan.misfits) - 1} more: --json lists them" if len(plan.misfits) > 1 else ""
         lines.append(f"does not fit: {first.region}, {first.why}{more}")
+    until_utc, count = found.planned_around_until_utc, found.promised
+    if until_utc is not None:
+        jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
+        lines.append(f"{jobs} promised here until {figures.clock(until_utc)}: planned around {them}")
     for skip in found.gathered.skipped:
         lines.append(f"not used for {skip.zone}: {_reason(skip)}")
     return lines

@@ -62,7 +62,8 @@ def command(
     runner = wiring.engine(engine)
     if asked.pausable:
         require_suspendable(engine, runner)
-    found = quote(plan_request(asked, settings, now_utc=now_utc), wiring.chain(signal, as_of_utc=now_utc))
+    request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc, key=key)
+    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     order = Order(
         argv=tuple(argv),
         working_dir=os.path.abspath(working_dir or os.curdir),  # noqa: PTH100  a text, as the engine will get it

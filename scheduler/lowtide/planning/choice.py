@@ -44,6 +44,21 @@ class Work(NamedTuple):
         """What is still to be run; s: what suffices surely enough, where the duration is not known."""
         return booked_s(self.manner, self.duration_s) - self.done_s
 
+    @property
+    def least_s(self) -> float:
+        """How long the run takes at least, at its widest, from its start to its end; s."""
+        widths = self.manner.widths
+        return (
+            self.remaining_s
+            if widths is None
+            else self.remaining_s * widths.at(widths.base)[0] / max(widths.throughput)
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every second of it costs the same, and its start and its end nothing."""
+        return not (self.manner.course or self.setup_kwh or self.manner.teardown_kwh or self.manner.guess)
+
     def as_seconds(self, energy_kwh: float) -> float:
         """An energy as seconds of running at mean power."""
         return energy_kwh * JOULES_PER_KWH / self.power_w
@@ -65,17 +80,16 @@ def choose(work: Work, series: StepSeries, earliest_s: float, end_by_s: float) -
         earliest_s, end_by_s: The job fits between them.
     """
     manner = work.manner
-    plain = not (manner.course or work.setup_kwh or manner.teardown_kwh or manner.guess)
     if manner.widths is not None:
         return _of_widths(work, manner.widths, series, earliest_s, end_by_s)
     if manner.pausing is None:
-        if plain:
+        if work.is_plain:
             window = best_window(series, earliest_s, end_by_s, work.remaining_s)
             return Chosen((Run(window.start_s, window.end_s),))
         if manner.guess is not None:
             return _of_unknown_length(work, manner.guess, series, earliest_s, end_by_s)
         return _of_load(work, series, earliest_s, end_by_s)
-    if plain and manner.pausing.is_free and not work.running:
+    if work.is_plain and manner.pausing.is_free and not work.running:
         pieces = best_pieces(series, earliest_s, end_by_s, work.remaining_s)
         return Chosen(tuple(Run(piece.start_s, piece.end_s) for piece in pieces))
     return _of_pauses(work, manner.pausing, series, earliest_s, end_by_s)

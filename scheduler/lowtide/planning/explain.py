@@ -101,10 +101,16 @@ def _emissions_g(problem: PlanProblem, plan: Plan, some: frozenset[str], none_g:
         emitted = [at_once_g(smaller, candidate) for candidate in smaller.candidates]
         return min((grams for grams in emitted if grams is not None), default=none_g)
     if "time" not in some:
+        smaller = _alone(smaller)  # at once is as if nothing were promised to others
         latest_utc = problem.earliest_utc + timedelta(seconds=problem.duration_s - problem.done_s)
         smaller = replace(smaller, deadline_utc=min(problem.deadline_utc, latest_utc))
     answer = solve(smaller)
     return answer.emissions_g if isinstance(answer, Plan) else none_g
+
+
+def _alone(problem: PlanProblem) -> PlanProblem:
+    """The same question, with nothing promised to others."""
+    return replace(problem, candidates=tuple(replace(candidate, blocked=()) for candidate in problem.candidates))
 
 
 def _hour_more_g(problem: PlanProblem, plan: Plan) -> float | None:
@@ -133,6 +139,8 @@ def _binding(problem: PlanProblem, plan: Plan, hour_more_g: float | None) -> tup
     if problem.judgement.least_sigmas and plan.held_back_g:
         judgement = replace(problem.judgement, least_sigmas=0.0)
         relaxed.append(("guard", replace(problem, judgement=judgement)))
+    if any(candidate.blocked for candidate in problem.candidates):
+        relaxed.append(("home capacity", _alone(problem)))
     found = [Binding("deadline", hour_more_g or 0.0)]
     for limit, other in relaxed:
         answer = solve(other)

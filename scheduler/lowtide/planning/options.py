@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide.planning.chances import difference_variance
-from lowtide.planning.choice import Work, choose
+from lowtide.planning.choice import Work
 from lowtide.planning.energy import Run, booked_s, run_energy_kwh, seconds_at_mean, still_running
+from lowtide.planning.gaps import choose_around, first_end_s, first_start_s
 from lowtide.planning.types import Candidate, Misfit
 from lowtide.planning.windows import StepSeries, known_until_s
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
@@ -33,7 +34,7 @@ class Option:
     Attributes:
         place: Index of its candidate; with moves, of the one where it begins.
         facility_kwh: What it emits per g/kWh of each step, by place; (n,), kWh.
-        at_once_g: The same place from the earliest time; None where its intensity is unknown.
+        at_once_g: The same place from the earliest time, as if alone there; None where its intensity is unknown.
         bound_g: No run of this candidate emits less.
     """
 
@@ -66,25 +67,21 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
     series = steps_of(candidate)
     known_s = known_until_s(series, earliest_s)
     end_by_s = min(deadline_s, known_s)
-    needed_s = least_time_s(problem)
-    if earliest_s + needed_s - end_by_s > FITS_S:
-        return _too_short(candidate, earliest_s + needed_s, deadline_s, known_s)
-    chosen = _choose(problem, candidate, earliest_s, end_by_s)
+    work = _work(problem, candidate)
+    if earliest_s + work.least_s - end_by_s > FITS_S:
+        return _too_short(candidate, earliest_s + work.least_s, deadline_s, known_s)
+    chosen = _choose(problem, place, earliest_s, end_by_s)
+    if chosen is None:
+        return _no_room(candidate, work, first_end_s(work, candidate.blocked, earliest_s), deadline_s, known_s)
     runs = tuple(run._replace(place=place) for run in chosen.runs)
     option = option_of(problem, runs, known_s, over_bound=chosen.over_bound, exact=chosen.exact)
     if problem.judgement.robust:  # the bound is on what is expected
         plain = replace(problem, judgement=replace(problem.judgement, robust=False))
-        least = option_of(problem, _choose(plain, candidate, earliest_s, end_by_s).runs, known_s, at=place)
-        option = replace(option, bound_g=min(option.bound_g, least.bound_g))
+        least = _choose(plain, place, earliest_s, end_by_s)
+        if least is not None:
+            below = option_of(problem, least.runs, known_s, at=place, over_bound=least.over_bound)
+            option = replace(option, bound_g=min(option.bound_g, below.bound_g))
     return within_price(problem, option)
-
-
-def least_time_s(problem: PlanProblem) -> float:
-    """How long the run takes at least, from its start to its end; s."""
-    widths = problem.manner.widths
-    if widths is None:
-        return remaining_s(problem)
-    return remaining_s(problem) * widths.at(widths.base)[0] / max(widths.throughput)
 
 
 def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: float) -> Misfit:
@@ -94,6 +91,17 @@ def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: f
     short_by_s = end_s - deadline_s
     why = f"needs {short_by_s / SECONDS_PER_HOUR:.3g} h more before the deadline"
     return Misfit(candidate.region, candidate.zone, why, "deadline", short_by_s)
+
+
+def _no_room(candidate: Candidate, work: Work, end_s: float, deadline_s: float, known_s: float) -> Misfit:
+    """Of a job that would fit, were nothing promised; ``end_s``: by when it could be done."""
+    needs = f"no room for {work.least_s / SECONDS_PER_HOUR:.3g} h before"
+    if known_s + FITS_S < end_s <= deadline_s + FITS_S:
+        why = f"{needs} {iso_utc(from_epoch_s(known_s))}, until when {candidate.series.source} is known"
+        return Misfit(candidate.region, candidate.zone, f"{why}: {candidate.blocked_by}", "forecast", end_s - known_s)
+    short_by_s = max(0.0, end_s - deadline_s) if end_s < float("inf") else 0.0
+    why = f"{needs} the deadline: {candidate.blocked_by}"
+    return Misfit(candidate.region, candidate.zone, why, "capacity", short_by_s)
 
 
 def within_price(problem: PlanProblem, option: Option) -> Option | Misfit:
@@ -108,9 +116,20 @@ def within_price(problem: PlanProblem, option: Option) -> Option | Misfit:
     return option
 
 
-def _choose(problem: PlanProblem, candidate: Candidate, earliest_s: float, end_by_s: float) -> Chosen:
-    """The runs of least cost at the candidate."""
-    work = Work(
+def _choose(problem: PlanProblem, place: int, earliest_s: float, end_by_s: float) -> Chosen | None:
+    """The runs of least cost at the candidate; None where what is promised there leaves no room."""
+    candidate = problem.candidates[place]
+    series = judged(problem, candidate)
+
+    def cost_of(runs: tuple[Run, ...]) -> float:
+        kwh = facility_kwh(problem, [run._replace(place=place) for run in runs])[place]
+        return float(kwh[kwh > 0] @ series.values[kwh > 0])
+
+    return choose_around(_work(problem, candidate), series, earliest_s, end_by_s, candidate.blocked, cost_of)
+
+
+def _work(problem: PlanProblem, candidate: Candidate) -> Work:
+    return Work(
         problem.manner,
         candidate.power_w,
         problem.duration_s,
@@ -119,7 +138,6 @@ def _choose(problem: PlanProblem, candidate: Candidate, earliest_s: float, end_b
         problem.pauses_used,
         problem.manner.setup_kwh if not (problem.running or problem.done_s) else restart_kwh(problem),
     )
-    return choose(work, judged(problem, candidate), earliest_s, end_by_s)
 
 
 def restart_kwh(problem: PlanProblem) -> float:
@@ -260,10 +278,20 @@ def operational_at_once(problem: PlanProblem, candidate: Candidate) -> tuple[Flo
 
 
 def at_once(problem: PlanProblem, candidate: Candidate) -> tuple[Run, ...]:
-    """The uninterrupted run from the earliest time, at the base width."""
+    """The uninterrupted run from the earliest time, at the base width, whatever is promised there to others."""
     start_s = problem.earliest_utc.timestamp() + candidate.transfer_s
     widths = problem.manner.widths
     return (Run(start_s, start_s + remaining_s(problem), width=widths.base if widths else 1),)
+
+
+def soonest(problem: PlanProblem, candidate: Candidate) -> tuple[Run, ...]:
+    """As ``at_once``, but from the first time at which there is room for it; empty where there never is."""
+    runs = at_once(problem, candidate)
+    if not candidate.blocked:
+        return runs
+    length_s = runs[0].end_s - runs[0].start_s
+    start_s = first_start_s(candidate.blocked, runs[0].start_s, length_s)
+    return (runs[0]._replace(start_s=start_s, end_s=start_s + length_s),) if start_s < float("inf") else ()
 
 
 def _price_usd(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run]) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowtide.planning.energy import Run
+from lowtide.planning.gaps import overlaps
 from lowtide.planning.options import FITS_S, Option, judged, option_of, remaining_s, within_price
 from lowtide.planning.solve import Decision, decide, plan_of, score_g
 from lowtide.planning.types import NoPlan
@@ -51,6 +52,8 @@ def keep(problem: PlanProblem, kept: Sequence[Segment]) -> Option | None:
         if end_s - start_s <= FITS_S:
             continue
         if place is None or end_s > deadline_s + FITS_S:
+            return None
+        if overlaps(problem.candidates[place].blocked, start_s, end_s):
             return None
         ready_s = earliest_s + problem.candidates[place].transfer_s
         known_s = known_until_s(judged(problem, problem.candidates[place]), ready_s)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lowtide.planning.chances import chance_of_excess
 from lowtide.planning.energy import booked_s
 from lowtide.planning.options import (
     BASELINE,
+    FITS_S,
     Option,
-    at_once,
     evaluate_one,
     operational_at_once,
     option_of,
     run_kwh,
+    soonest,
     variance_g2,
 )
 from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
@@ -25,7 +27,7 @@ from lowtide_core.spans import from_epoch_s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowtide.planning.types import PlanProblem
+    from lowtide.planning.types import Candidate, PlanProblem
 
 _AT_EDGE_S = 1e-3
 G_PER_T = 1e6
@@ -87,6 +89,7 @@ def require_plan(answer: Plan | NoPlan, problem: PlanProblem) -> Plan:
         "price": "raise --max-price",
         "residency": "widen --residency",
         "latency": "raise --max-latency",
+        "capacity": "raise home_jobs or home_power, or move the deadline",
     }
     raise InfeasibleError(
         f"No place fits: {reasons}{f'; and {more} more' if more > 0 else ''}.",
@@ -144,16 +147,35 @@ def _require_sound(problem: PlanProblem) -> None:
                 f"transfer {candidate.transfer_g} g in {candidate.transfer_s} s cannot be.",
                 hint="Power is positive, PUE at least 1, transfer not negative.",
             )
+        _require_in_order(candidate)
+    if problem.moves is not None and any(candidate.blocked for candidate in problem.candidates):
+        raise InputError(
+            "A job that moves between regions cannot be planned around what is promised.",
+            hint="Leave out --checkpoint.",
+        )
     require_one_frame((f"{c.region} ({c.series.source})", c.series.frame) for c in everyone)
 
 
+def _require_in_order(candidate: Candidate) -> None:
+    instants_s = [instant_s for span in candidate.blocked for instant_s in span]
+    if any(not before < after for before, after in pairwise(instants_s)):
+        raise InputError(
+            f"{candidate.region}: the blocked spans {candidate.blocked} are not in order.",
+            hint="Give each with its start before its end, in order, and join those that touch.",
+        )
+
+
 def _guard_time(problem: PlanProblem, option: Option) -> Option:
-    """The option, or the run at once at its place where waiting does not beat the error of the forecast."""
+    """The option, or the run at once at its place where waiting does not beat the error of the forecast.
+
+    Where others are promised the place, at once is as soon as there is room.
+    """
     least_sigmas = problem.judgement.least_sigmas
     if not least_sigmas or option.at_once_g is None:
         return option
-    runs = tuple(run._replace(place=option.place) for run in at_once(problem, option.candidate))
-    if runs == option.runs or runs[-1].end_s > problem.deadline_utc.timestamp():
+    runs = tuple(run._replace(place=option.place) for run in soonest(problem, option.candidate))
+    end_by_s = min(problem.deadline_utc.timestamp(), option.known_until_s)
+    if not runs or runs == option.runs or runs[-1].end_s > end_by_s + FITS_S:
         return option
     now = option_of(problem, runs, option.known_until_s, exact=option.exact)
     now = replace(now, bound_g=option.bound_g)

@@ -26,6 +26,8 @@ class Candidate:
         price_usd_per_h: None where running there has no price or none is known.
         egress_usd: What the provider takes for letting the data out, once; None where that is not known.
         transfer_s: How long bringing the data takes: no start there before; s, >= 0.
+        blocked: Spans in which the job cannot run there, s since 1970, in order and disjoint: others are promised what
+            there is. blocked_by: who, or what.
     """
 
     region: RegionId
@@ -37,6 +39,8 @@ class Candidate:
     price_usd_per_h: float | None = None
     egress_usd: float | None = 0.0
     transfer_s: float = 0.0
+    blocked: tuple[tuple[float, float], ...] = ()
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +117,7 @@ class Misfit:
     region: RegionId
     zone: ZoneId
     why: str
-    limit: Literal["deadline", "forecast", "price", "residency", "latency"]
+    limit: Literal["deadline", "forecast", "price", "residency", "latency", "capacity"]
     short_by_s: float = 0.0
 
 
@@ -124,8 +128,9 @@ class Plan:
     Attributes:
         energy_kwh: IT energy of the run.
         emissions_g: Expected; energy x PUE x intensity, plus the transfer. ``low`` and ``high`` are the 80 % band.
-        at_once_g: The same run at the same place, started at the earliest time; None where its intensity is unknown.
-        baseline_g: The run at once at home; None with the reason in ``no_baseline_why``.
+        at_once_g: The same run at the same place, started at the earliest time as if it were alone there; None where
+            its intensity is unknown.
+        baseline_g: The run at once at home, as if alone there; None with the reason in ``no_baseline_why``.
         bound_g: No plan within the limits can emit less, on this forecast.
         exact: Nothing that is better by what the user wants was left out for the sake of speed.
         chance_worse: Probability that the plan emits more than the baseline (than at once, where there is none).

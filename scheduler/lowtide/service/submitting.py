@@ -49,6 +49,9 @@ def submit(
 ) -> JobRecord:
     """Archives what the plan rests on, then keeps the job with its plan.
 
+    The room at home is not locked between the quote and this: two jobs submitted in the same instant may both have
+    been promised the last of it.
+
     Raises:
         InputError: The command cannot be found, or its engine does not run where the plan says.
     """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from lowtide.jobs.promises import Promise, peak_power_w
 from lowtide.jobs.spec import JobId
 from lowtide.jobs.states import BY_NAME, IN_FLIGHT, JobState, require
 from lowtide.store.codec import plan_from_text, plan_to_text, spec_from_text, spec_to_text
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from lowtide.jobs.spec import JobSpec
     from lowtide.planning.types import Plan
     from lowtide.store.database import Database
-    from lowtide_core.places import ZoneId
+    from lowtide_core.places import RegionId, ZoneId
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """No 0/o, 1/l/i: an id is read aloud and typed."""
@@ -35,6 +37,8 @@ _ID_LENGTH = 6
 _DRAWS = 8
 _AT_ONCE = 500
 """Values in one IN (...): databases limit their number."""
+OVERDUE = timedelta(minutes=15)
+"""How much longer a job is taken to run that should have ended: until the next look, more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,25 @@ class JobStore:
         query = _jobs().where(jobs.c.state.in_(IN_FLIGHT)).order_by(jobs.c.start_utc_s, jobs.c.job_id)
         with self._database.begin() as connection:
             return _records(connection, connection.execute(query).all())
+
+    def promised(self, region: RegionId, now_utc: datetime, *, without_key: str = "") -> tuple[Promise, ...]:
+        """What jobs that wait or are in flight may draw in the region from now on, by their plans; without one of them.
+
+        A job that runs although its plan has ended goes on for ``OVERDUE``, as far as anybody knows.
+        """
+        query = _jobs().where(jobs.c.state.in_(("waiting", *IN_FLIGHT)), jobs.c.key != without_key)
+        with self._database.begin() as connection:
+            rows = connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all()
+        found: list[Promise] = []
+        for row in rows:
+            spec, segments = spec_from_text(row.spec), plan_from_text(row.plan).segments
+            overdue = row.state in ("starting", "running") and segments[-1].end_utc <= now_utc
+            for segment in segments[-1:] if overdue else segments:
+                end_utc = now_utc + OVERDUE if overdue else segment.end_utc
+                if segment.region == region and end_utc > now_utc:
+                    power_w = peak_power_w(spec.manner, spec.power_w, segment.width)
+                    found.append(Promise(row.job_id, max(now_utc, segment.start_utc), end_utc, power_w))
+        return tuple(found)
 
     def next_start_utc(self, after_utc: datetime | None = None) -> datetime | None:
         """When the next waiting job starts, of all or of those that start after that; None where none waits."""

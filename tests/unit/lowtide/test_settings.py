@@ -63,6 +63,11 @@ def test_an_unknown_key_names_the_nearest(environ: dict[str, str]) -> None:
         ('http_timeout_s = "soon"', "not a duration"),
         ("http_timeout_s = 0", "positive"),
         ("signals = [1]", "must be a text"),
+        ("home_jobs = 0", "whole number of jobs"),
+        ("home_jobs = 1.5", "whole number of jobs"),
+        ('home_power = "lots"', "home_power"),
+        ("home_power = -1", "positive power"),
+        ("home_power = nan", "positive power"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_name(environ: dict[str, str], text: str, said: str) -> None:
@@ -122,7 +127,8 @@ def test_paths_follow_xdg_and_can_be_moved(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_given_in_the_environment(environ: dict[str, str]) -> None:
-    samples = {"home": "DE", "home_gpus": "A100", "home_pue": "1.2", "database": "/d", "signals": "static",
+    samples = {"home": "DE", "home_gpus": "A100", "home_pue": "1.2", "home_jobs": "2",
+               "home_power": "2kW", "database": "/d", "signals": "static",
                "offline": "1", "http_timeout_s": "3s", "electricitymaps_token": "t"}  # fmt: skip
     assert set(samples) == {item.name for item in fields(Settings)}
     loaded = load_settings({**environ, **{f"LOWTIDE_{key.upper()}": value for key, value in samples.items()}})

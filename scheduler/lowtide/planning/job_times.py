@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     BoolArray = npt.NDArray[np.bool_]
 
-_JOBS_AT_ONCE = 8192
+_JOBS_AT_ONCE = 4096
 
 
 class JobTimes(NamedTuple):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from lowtide.planning.batch import find_windows
 from lowtide.planning.steps import prepare
 from lowtide.planning.windows import (
     Piece,
@@ -92,6 +93,16 @@ def test_of_equal_windows_the_earliest() -> None:
     assert best_window(hours(*[123.4] * 500), *at(0.3, 499.9, 7.7)).start_s == START_S + 0.3 * HOUR_S
     third = 1 / 3
     assert best_window(hours(*[9.0, third, third] * 200), *at(0, 600, 2)).start_s == START_S + HOUR_S
+
+
+@pytest.mark.parametrize("value", [1 / 3, 2 / 7, 123.456789012345, 1e-5 / 3])
+@pytest.mark.parametrize("times", [(0.3, 49.9, 7.7), (0.1, 50, 3.3), (1 / 3, 40, 1.9)])
+def test_part_steps_of_one_value_are_equal_though_their_sums_round(
+    value: float, times: tuple[float, float, float]
+) -> None:
+    series = hours(*[value] * 50)
+    assert best_window(series, *at(*times)).start_s == at(*times)[0]
+    assert find_windows(prepare(series), *at(*times)).start_s.tolist() == [at(*times)[0]]
 
 
 def test_a_large_value_elsewhere_costs_no_digits() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,28 @@ class Profile:
         shares = np.column_stack((spent[:-1], spent[1:])).ravel()
         return np.asarray(np.interp(times_s - origin_s, edges_s, shares), dtype=np.float64)
 
+    def without(self, gaps_s: Sequence[tuple[float, float]]) -> Profile:
+        """The profile with these stretches of time cut out, what comes later moved up; their energy is left out.
+
+        The profile itself where nothing would be left.
+        """
+        cuts_s = [instant for gap in gaps_s for instant in gap]
+        edges_s = np.unique(np.concatenate((self.start_s, self.end_s, cuts_s)))
+        middles_s = (edges_s[1:] + edges_s[:-1]) / 2
+        owner = np.searchsorted(self.start_s, middles_s, side="right") - 1
+        inside = (owner >= 0) & (middles_s < self.end_s[owner])
+        cut = np.zeros(middles_s.size, dtype=bool)
+        for low_s, high_s in gaps_s:
+            cut |= (middles_s > low_s) & (middles_s < high_s)
+        lengths_s = np.diff(edges_s)
+        before_s = np.concatenate(([0.0], np.cumsum(lengths_s * cut)))[:-1]
+        kept = inside & ~cut
+        if not kept.any():
+            return self
+        owner, start_s = owner[kept], (edges_s[:-1] - before_s)[kept]
+        share = lengths_s[kept] / (self.end_s - self.start_s)[owner]
+        return Profile(start_s, start_s + lengths_s[kept], self.energy_kwh[owner] * share)
+
     def moved_to(self, start_s: float) -> Profile:
         """The same profile from another start."""
         away_s = start_s - self.start_s[0]
@@ -82,6 +105,15 @@ def planned_profile(plan: Plan) -> Profile:
     start_s = np.array([segment.start_utc.timestamp() for segment in plan.segments])
     end_s = np.array([segment.end_utc.timestamp() for segment in plan.segments])
     return Profile(start_s, end_s, np.array([plan.energy_of(segment) for segment in plan.segments]))
+
+
+def pauses_of(plan: Plan) -> tuple[tuple[float, float], ...]:
+    """When the plan lets the job pause; seconds since 1970."""
+    return tuple(
+        (before.end_utc.timestamp(), after.start_utc.timestamp())
+        for before, after in pairwise(plan.segments)
+        if after.start_utc > before.end_utc
+    )
 
 
 def measured_profile(results: Sequence[Mapping[str, Any]]) -> Profile:

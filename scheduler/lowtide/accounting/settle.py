@@ -12,8 +12,11 @@ from lowtide.accounting.profiles import (
     emissions_g,
     least_emissions_g,
     measured_profile,
+    pauses_of,
     planned_profile,
 )
+from lowtide.planning.pauses import PauseRules, plan_pauses
+from lowtide.planning.windows import StepSeries, known_until_s
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
 from lowtide_core.spans import from_epoch_s, iso_utc, to_epoch_s
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from lowtide.jobs.manner import Pausing
     from lowtide.planning.types import Plan
     from lowtide_core.places import Place, ZoneId
     from lowtide_core.series import FloatArray, SignalSeries
@@ -53,6 +57,7 @@ class SettlementInputs:
         actual: What came, by zone; a zone without actuals is not in it.
         final: Whether the actuals will not be revised any more.
         embodied_g_per_h: Of the machine; None where unknown.
+        pausing: How the job could be paused; None where it could not.
     """
 
     job_id: str
@@ -69,6 +74,7 @@ class SettlementInputs:
     final: bool
     facts_version: str
     embodied_g_per_h: float | None = None
+    pausing: Pausing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +280,11 @@ def _with_values(series: SignalSeries, values: FloatArray) -> SignalSeries:
 def _baseline(
     inputs: SettlementInputs, profile: Profile, known: Mapping[ZoneId, SignalSeries]
 ) -> tuple[float | None, str]:
-    """The same energy, used at once at home."""
+    """The same energy, used at once at home and without the pauses of the plan."""
     if inputs.home is None:
         return None, inputs.no_home_why
     series = known.get(inputs.home.place.zone)
-    at_once = profile.moved_to(to_epoch_s(inputs.earliest_utc))
+    at_once = profile.without(pauses_of(inputs.plan)).moved_to(to_epoch_s(inputs.earliest_utc))
     found = None if series is None else emissions_g(at_once, series, inputs.home.pue)
     if found is None:
         return None, f"no intensity of {inputs.home.place.zone} is known for a run at once"
@@ -286,13 +292,33 @@ def _baseline(
 
 
 def _possible(inputs: SettlementInputs, profile: Profile, state: State) -> float | None:
-    """The least that this energy could have emitted within the job's time, at the place where it ran."""
+    """The least that this energy could have emitted within the job's time, at the place where it ran.
+
+    A job that may pause could have run in the cheapest pieces of that time, at its mean power.
+    """
     actual = inputs.actual.get(inputs.realised.place.zone)
     if state == "modelled" or actual is None:
         return None
     earliest_s, deadline_s = to_epoch_s(inputs.earliest_utc), to_epoch_s(inputs.deadline_utc)
     least = least_emissions_g(profile, actual, inputs.realised.pue, earliest_s, deadline_s - profile.length_s)
+    if least is not None and inputs.pausing is not None:
+        least = min(least, _least_with_pauses_g(inputs, inputs.pausing, profile, actual))
     return None if least is None else least + inputs.realised.transfer_g
+
+
+def _least_with_pauses_g(inputs: SettlementInputs, pausing: Pausing, profile: Profile, actual: SignalSeries) -> float:
+    run = profile.without(pauses_of(inputs.plan))
+    ran_s = float((run.end_s - run.start_s).sum())
+    steps = StepSeries(actual.start_s, actual.step_s, actual.intensity_g_per_kwh)
+    earliest_s, deadline_s = to_epoch_s(inputs.earliest_utc), to_epoch_s(inputs.deadline_utc)
+    end_by_s = max(earliest_s + ran_s, min(deadline_s, known_until_s(steps, earliest_s)))
+    rules = PauseRules(
+        restart_s=pausing.restart_kwh / run.total_kwh * ran_s,
+        max_pauses=pausing.max_pauses,
+        min_run_s=pausing.min_run_s,
+    )
+    best = plan_pauses(steps, earliest_s, end_by_s, ran_s, rules)
+    return best.bound / ran_s * run.total_kwh * inputs.realised.pue
 
 
 def _difference(inputs: SettlementInputs, profile: Profile, state: State) -> tuple[Difference | None, str]:

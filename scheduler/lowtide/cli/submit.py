@@ -118,6 +118,16 @@ def who_runs(store: Store, now_utc: datetime) -> str:
     return "nobody will start it yet: run lowtide serve, or lowtide tick from cron every few minutes"
 
 
+def _away_s(record: JobRecord, now_utc: datetime) -> float:
+    """How long nothing is going to happen to the job: until it starts, or goes on; s."""
+    from lowtide.dispatch.pausing import hold_at
+
+    if record.state == "waiting":
+        return (record.plan.start_utc - now_utc).total_seconds()
+    hold = hold_at(record, now_utc) if record.state == "paused" else None
+    return 0.0 if hold is None or hold.until_utc is None else (hold.until_utc - now_utc).total_seconds()
+
+
 def _left_behind(record: JobRecord, store: Store, now_utc: datetime) -> str:
     """What becomes of a job that nobody waits for any more."""
     if record.state == "waiting":
@@ -140,7 +150,6 @@ def wait_for(wiring: Wiring, store: Store, record: JobRecord, *, tell: Callable[
             if record.why != told:
                 tell(f"job {record.job_id} {record.state}: {record.why}")
                 told = record.why
-            away_s = (record.plan.start_utc - wiring.now_utc()).total_seconds() if record.state == "waiting" else 0.0
-            time.sleep(min(30 * _POLL_S, max(_POLL_S, away_s)))
+            time.sleep(min(30 * _POLL_S, max(_POLL_S, _away_s(record, wiring.now_utc()))))
     run_tick(context, wiring.now_utc(), only=(record.job_id,))
     return store.jobs.get(record.job_id)

@@ -52,6 +52,12 @@ def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
         job_id=record.job_id,
         argv=(*sampler, "--journal", str(spool), "--plan", record.job_id, "--", *record.spec.argv),
         working_dir=record.spec.working_dir,
-        environment={**record.spec.environment, "LOWTIDE_JOB_ID": record.job_id},
+        environment={**record.spec.environment, **_told(record)},
         wrapped=True,
     )
+
+
+def _told(record: JobRecord) -> dict[str, str]:
+    """What the job is told about itself: its id, and how wide it is to run where that was planned."""
+    width = {"LOWTIDE_WIDTH": str(record.plan.segments[0].width)} if record.spec.manner.widths else {}
+    return {"LOWTIDE_JOB_ID": record.job_id, **width}

@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from lowtide.planning.energy import booked_s
 from lowtide_core.errors import InputError
 from lowtide_core.ports import Suspendable
 from lowtide_core.spans import iso_utc
@@ -64,7 +65,8 @@ def _next_run_utc(record: JobRecord, now_utc: datetime) -> datetime | None:
 def must_run_from_utc(record: JobRecord, now_utc: datetime) -> datetime:
     """The last moment from which the job, if it takes as long as was said, can still meet its deadline."""
     ran_s = record.attempt.ran_s(now_utc) if record.state in ("running", "paused") and record.attempt else 0.0
-    return record.spec.deadline_utc - timedelta(seconds=max(0.0, record.spec.duration_s - ran_s))
+    takes_s = booked_s(record.spec.manner, record.spec.duration_s)
+    return record.spec.deadline_utc - timedelta(seconds=max(0.0, takes_s - ran_s))
 
 
 def next_turn_utc(records: Iterable[JobRecord], now_utc: datetime) -> datetime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lowtide.dispatch.pausing import hold_at, must_run_from_utc
 from lowtide_core.errors import InfeasibleError, InputError, ProviderError, StaleOwner
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def replan_stale(
 
 
 def _can_move(record: JobRecord, now_utc: datetime) -> bool:
-    must_start = record.spec.deadline_utc - timedelta(seconds=record.spec.duration_s)
-    return record.plan.forecast.kind == "forecast" and now_utc < min(record.plan.start_utc, must_start)
+    waits = now_utc < record.plan.start_utc or hold_at(record, now_utc) is not None
+    return record.plan.forecast.kind == "forecast" and waits and now_utc < must_run_from_utc(record, now_utc)
 
 
 def _replan(

@@ -35,7 +35,6 @@ class JobSpec:
         signal: The source or file that the user demanded; empty follows the chain.
         max_price_usd, data_gb, data_from, bandwidth_gb_per_s, manner, judgement: Of the planning question, for the next
             plan too.
-        pausable: Whether its plan may have several runs, with pauses between them.
     """
 
     argv: tuple[str, ...]
@@ -57,7 +56,6 @@ class JobSpec:
     data_from: Place | None = None
     name: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    pausable: bool = False
     manner: Manner = PLAIN
     judgement: Judgement = EXPECTED
     bandwidth_gb_per_s: float | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lowtide.jobs.states import IN_FLIGHT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -93,4 +95,4 @@ def _row(store: Store, record: JobRecord) -> ReportRow:
 def _why(record: JobRecord) -> str:
     if not record.attempts:
         return f"it has not run: {record.why}"
-    return "it runs" if record.state in ("starting", "running") else "no energy reading of it has come in"
+    return "it runs" if record.state in IN_FLIGHT else "no energy reading of it has come in"

@@ -164,6 +164,7 @@ class Settling:
             final=self._is_final(record, site.place.zone, span),
             facts_version=facts_version(),
             embodied_g_per_h=_embodied_g_per_h(record),
+            pausing=record.spec.manner.pausing,
         )
 
     def _forecast(self, record: JobRecord, zone: ZoneId, span: Span) -> SignalSeries | None:

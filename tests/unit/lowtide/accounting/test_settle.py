@@ -7,9 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lowtide.accounting.profiles import Profile
 from lowtide.accounting.settle import Settlement, SettlementInputs, SitedPlace, Unsettled, settle
+from lowtide.jobs.manner import Pausing
 from lowtide.planning.types import ForecastUsed, Plan, Segment
 from lowtide_core.errors import InputError
 from lowtide_core.places import LOCAL, Place, RegionId, ZoneId
@@ -266,3 +269,28 @@ def test_embodied_emissions_stand_beside_and_in_no_sum() -> None:
 
 def test_settling_twice_gives_the_same_words() -> None:
     assert json.dumps(settled().to_json()) == json.dumps(settled().to_json())
+
+
+def test_a_pause_is_cut_out_of_the_run_at_once() -> None:
+    run = Profile(np.array([0.0, 100.0]), np.array([100.0, 300.0]), np.array([1.0, 4.0]))
+    cut = run.without(((50.0, 150.0), (400.0, 500.0)))
+    assert cut.start_s.tolist() == [0.0, 50.0]
+    assert cut.end_s.tolist() == [50.0, 200.0]
+    assert cut.energy_kwh.tolist() == pytest.approx([0.5, 3.0])
+    assert run.without(((-10.0, 1000.0),)) is run, "nothing would be left"
+
+
+def test_a_paused_job_is_compared_with_itself_at_once_and_with_the_best_pauses() -> None:
+    """Hours 2 and 5 instead of the best two, 2 and 3; at once it would have been 0 and 1, without the pause."""
+    two = replace(
+        plan(2, energy_kwh=2.0),
+        segments=(Segment(at(2), at(3), LOCAL, DE), Segment(at(5), at(6), LOCAL, DE)),
+    )
+    buckets = [{"start_utc": iso_utc(at(2 + i / 12)), "energy_j": 3.6e6 / 12 * (i < 12 or i >= 36)} for i in range(48)]
+    found = settled(plan=two, results=(result(2, 4.0, 2.0, buckets=buckets),), pausing=Pausing())
+    assert found.realised_g == pytest.approx(100 + 400)
+    assert found.baseline_g == pytest.approx(400 + 300)
+    assert found.possible_g == pytest.approx(100 + 200)
+    assert found.captured_pct == pytest.approx(100 * 200 / 400)
+    dear = settled(plan=two, results=(result(2, 4.0, 2.0, buckets=buckets),), pausing=Pausing(restart_kwh=9.0))
+    assert dear.possible_g == pytest.approx(100 + 200), "these two hours touch: there is nothing to resume"

@@ -276,13 +276,27 @@ def _ways_in(costs: Costs, ways: Sequence[Layout], lengths_s: FloatArray) -> tup
     return part_cost, start
 
 
+_RAN_ON, _FIRST = -2, -1
+"""What stands in for the place that a stretch comes from: it goes on, or it is the first."""
+
+
+class _Choice(NamedTuple):
+    """One way into a stretch of running: its cost with all before it, the state before, and where it comes from."""
+
+    cost: float
+    start_s: float
+    end_s: float
+    part: int
+    k: int
+    origin: int
+
+
 def trace(cells: Cells, costs: Costs, ways: Sequence[Layout], table: Table) -> tuple[Stay, ...]:
     """The stays of a finished run of least cost, from the earliest start on; s."""
     best = int(table.least.argmin())
     layout = ways[best]
     table = Table(table.running[best], table.idle[best], table.pad, table.least)
     part_cost, start = (values[0] for values in _ways_in(costs, [layout], cells.lengths_s))
-    costs = costs._replace(start=start)
     edges_s, lengths_s = cells.edges_s.tolist(), cells.lengths_s.tolist()
     steps = is_regular(cells).astype(int).tolist()
     passed = [bool(step) for step in steps]
@@ -300,14 +314,14 @@ def trace(cells: Cells, costs: Costs, ways: Sequence[Layout], table: Table) -> t
         choices: list[_Choice] = []
         if running and passed[j] and k >= steps[j]:
             cost = float(costs.rate[place, j]) * lengths_s[j]
-            choices += _choices(table, costs, j, place, part, k - steps[j], cost, edges_s[j], edges_s[edge])
+            choices += _choices(table, costs, start, j, place, part, k - steps[j], cost, edges_s[j], edges_s[edge])
         if part:
             cost = float(part_cost[j, place])
             if running:
                 late_s = edges_s[edge] - layout.part_s
-                choices += _choices(table, costs, j, place, 0, k, cost, late_s, edges_s[edge])[1:]
+                choices += _choices(table, costs, start, j, place, 0, k, cost, late_s, edges_s[edge])[1:]
             else:
-                choices += _choices(table, costs, j, place, 0, k, cost, edges_s[j], edges_s[j] + layout.part_s)
+                choices += _choices(table, costs, start, j, place, 0, k, cost, edges_s[j], edges_s[j] + layout.part_s)
         chosen = min(choices, key=lambda choice: choice.cost)
         stays.append(Stay(place, chosen.start_s, chosen.end_s))
         edge, part, k, running = j, chosen.part, chosen.k, chosen.origin == _RAN_ON
@@ -318,30 +332,25 @@ def trace(cells: Cells, costs: Costs, ways: Sequence[Layout], table: Table) -> t
             place = chosen.origin
 
 
-_RAN_ON, _FIRST = -2, -1
-
-
-class _Choice(NamedTuple):
-    """One way into a stretch of running: its cost with all before it, and the place it comes from (or one of two)."""
-
-    cost: float
-    start_s: float
-    end_s: float
-    part: int
-    k: int
-    origin: int
-
-
 def _choices(
-    table: Table, costs: Costs, j: int, place: int, part: int, k: int, cost: float, start_s: float, end_s: float
+    table: Table,
+    costs: Costs,
+    start: FloatArray,
+    j: int,
+    place: int,
+    part: int,
+    k: int,
+    cost: float,
+    start_s: float,
+    end_s: float,
 ) -> list[_Choice]:
     """Into a stretch in cell ``j``: by running on, or by the cheapest of resuming there and starting there."""
     rows = table.pad + j - costs.gap[:, place]
     values = table.idle[part, k, rows, np.arange(rows.size)] + costs.resume[j, :, place]
     origin = int(values.argmin())
     into = float(values[origin])
-    if part == k == 0 and costs.start[j, place] <= into:
-        origin, into = _FIRST, float(costs.start[j, place])
+    if part == k == 0 and start[j, place] <= into:
+        origin, into = _FIRST, float(start[j, place])
     ran = float(table.running[part, k, j, place])
     return [
         _Choice(ran + cost, start_s, end_s, part, k, _RAN_ON),

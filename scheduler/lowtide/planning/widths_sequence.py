@@ -110,11 +110,11 @@ class _Search:
         self._note_finished(step, states, need, changes)
         need, cost = need.ravel(), (states.cost[:, None] + self.menu.cost[step] + changes).ravel()
         last = np.broadcast_to(self.columns if self.change_cost.any() else 0, changes.shape).ravel()
-        open_ = np.flatnonzero((need > 0) & (cost < self.cost))
-        least = cost[open_] + self._rest_at_least(step + 1, need[open_], last[open_])
+        unfinished = np.flatnonzero((need > 0) & (cost < self.cost))
+        least = cost[unfinished] + self._rest_at_least(step + 1, need[unfinished], last[unfinished])
         kept, lost = most_promising(least, self.cost - self.tolerance, self.state_limit)
         self.lost = min(self.lost, lost)
-        kept = open_[kept]
+        kept = unfinished[kept]
         either = float(self.change_cost[step : step + 2].max())
         kept = kept[_undominated(need[kept], cost[kept], last[kept], either if either > self.tolerance else math.inf)]
         self.layers.append(_Layer(kept // self.columns.size, kept % self.columns.size))
@@ -191,7 +191,7 @@ class _Search:
     def _outlook_about_best_price(self) -> _Outlook:
         """Prices are narrowed down to the one with the highest bound; the last two rounds of them are kept."""
         menu = self.menu
-        highest = float(menu.slopes.max() + 2 * self.change_cost.max() / menu.work[:, -1].min())
+        highest = float(menu.slopes.max() + 2 * self.change_cost.max() / menu.work[:, -1].max())
         price = np.append(np.quantile(menu.slopes, np.linspace(0.0, 1.0, _PRICES - 1)), highest)
         for _ in range(_ROUNDS):
             wide = price

@@ -1,7 +1,8 @@
-"""One width for each step, chosen exactly: a knapsack with a choice in every step, with or without switching costs.
+"""One width for each step, chosen exactly where the order of the steps does not matter: a knapsack with choices.
 
-Both searches keep lists of undominated states (work still to do, cost so far), drop a state when a bound shows that no
-better plan can come of it, and complete every state to a plan, which sharpens what is to be beaten.
+This search and that of ``widths_sequence`` keep lists of undominated states (work still to do, cost so far), drop a
+state when a bound shows that no better plan can come of it, and complete every state to a plan, which sharpens what is
+to be beaten.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def menu_of(
         np.multiply.outer(hours * values, power),
         columns,
         np.multiply.outer(values, slopes),
-        min(work * grains - hours.size, float(done[:, -1].sum())),
+        min(max(1.0, work * grains - hours.size), float(done[:, -1].sum())),
     )
 
 
@@ -280,8 +281,8 @@ class _Search:
     def _assembled(self, fluid: _Fluid, segments: int, state: int) -> IntArray:
         """A plan but for the steps at hand: what led to a state, and the segments that complete it."""
         plan: IntArray = self.base.copy()
-        open_ = np.unique(fluid.step)
-        plan[open_] = self.menu.corners[np.bincount(fluid.step[:segments], minlength=plan.size)[open_]]
+        rest = np.unique(fluid.step)
+        plan[rest] = self.menu.corners[np.bincount(fluid.step[:segments], minlength=plan.size)[rest]]
         for layer in reversed(self.layers):
             plan[layer.steps] = _chosen(layer.columns, int(layer.combination[state]))
             state = int(layer.parent[state])

@@ -108,6 +108,15 @@ def test_work_that_needs_the_whole_window_fits() -> None:
         assert plan.runs == (WidthRun(0.0, 3 * H, 2),)
 
 
+def test_a_job_of_a_moment_still_runs() -> None:
+    for rules in ({}, {"whole_slots": True}, {"whole_slots": True, "stop_when_done": True, "switch_kwh": 0.1}):
+        for work in (1e-6, 1e-3):
+            plan = plan_widths(series(3, 1, 2), 0.0, 3 * H, work, TWO, **rules)
+            assert [run.width for run in plan.runs] == [1]
+            assert plan.runs[0].start_s == H
+            assert plan.work_done >= work * (1 - 1e-9)
+
+
 def test_values_of_nothing_cost_nothing() -> None:
     for rules in ({}, {"whole_slots": True}, {"whole_slots": True, "switch_kwh": 0.1}):
         plan = plan_widths(series(0, 0, 0), 0.0, 3 * H, 33.0, TWO, **rules)

@@ -147,8 +147,8 @@ class PausedRun(NamedTuple):
         pieces: In order, with a pause between each two.
         cost: Starts and stop included; value·s.
         restarts: Resumes after a pause; the first start is none.
-        exact: No allowed plan is cheaper.
-        bound: No plan whatever is cheaper; equal to the cost of an exact plan; value·s.
+        exact: No plan is cheaper, of those that the Notes of ``plan_pauses`` speak of.
+        bound: The same, proven: equal to the cost of an exact plan, otherwise below it; value·s.
     """
 
     pieces: tuple[Piece, ...]
@@ -354,13 +354,14 @@ def _plan_on_grid(
 ) -> PausedRun:
     """The plan on the grain of all numbers, or on a grid that is coarser; ``ran_s`` None where not running."""
     owed_s = None if ran_s is None else min(duration_s, max(0.0, rules.min_run_s - ran_s))
-    numbers_s = [window.step_s, -window.first_edge_s, window.room_s, duration_s, rules.min_run_s, owed_s or 0.0]
-    numbers_s += [end_s for end_s in weight.until_s[:-1] if end_s < duration_s]
-    cell_s = _grain_s(numbers_s)
+    inner_s = [window.step_s, duration_s, rules.min_run_s, *(end for end in weight.until_s[:-1] if end < duration_s)]
+    cell_s = _grain_s([*inner_s, -window.first_edge_s, window.room_s, owed_s or 0.0])
     exact = cell_s > 0 and _states(cell_s, window, duration_s, rules) <= MAX_STATES
     shift_s = 0.0
     if not exact:
-        cell_s = _coarse_cell_s(window, duration_s, rules)
+        inner_grain_s = _grain_s(inner_s)
+        base_s = inner_grain_s if inner_grain_s >= _LEAST_CELL_S else window.step_s
+        cell_s = _coarse_cell_s(base_s, window, duration_s, rules)
         shift_s = window.first_edge_s % cell_s if ran_s is None else 0.0
         shift_s = shift_s if shift_s + duration_s <= window.room_s else 0.0
     job, last_s = _cell_job(window, cell_s, shift_s, duration_s, rules, weight, owed_s)
@@ -373,9 +374,7 @@ def _plan_on_grid(
         return PausedRun(pieces, runs.cost, _restarts(pieces, running_at_s), True, runs.cost)
     plans = [pieces, (Piece(window.earliest_s, window.earliest_s + duration_s),)]
     if ran_s is None:
-        plans.append(
-            (best_window(series, window.earliest_s, window.earliest_s + window.room_s, duration_s),),
-        )
+        plans.append((best_window(series, window.earliest_s, window.earliest_s + window.room_s, duration_s),))
     costs = [paused_cost(series, plan, rules, weight=weight, running_at_s=running_at_s) for plan in plans]
     best = int(np.argmin(costs))
     bound = min(costs[best], _bound(window, duration_s, rules, weight, ran_s is not None))
@@ -460,16 +459,15 @@ def _states(cell_s: float, window: _Window, duration_s: float, rules: PauseRules
     return cells * ((window.room_s - duration_s) / cell_s + 1) * (1 + min(rules.max_pauses or 0, cells))
 
 
-def _coarse_cell_s(window: _Window, duration_s: float, rules: PauseRules) -> float:
-    """A part or a multiple of the step, as fine as the number of states allows."""
+def _coarse_cell_s(base_s: float, window: _Window, duration_s: float, rules: PauseRules) -> float:
+    """A part or a multiple of the base, as fine as the number of states allows."""
     most = min(MAX_STATES, _COARSE_STATES)
-    parts = range(int(window.step_s // _LEAST_CELL_S), 1, -1)
-    for cell_s in (window.step_s / part for part in parts):
-        if _states(cell_s, window, duration_s, rules) <= most:
-            return cell_s
-    cell_s = window.step_s
+    for part in range(int(base_s // _LEAST_CELL_S), 1, -1):
+        if _states(base_s / part, window, duration_s, rules) <= most:
+            return base_s / part
+    cell_s = base_s
     while cell_s < duration_s and _states(cell_s, window, duration_s, rules) > most:
-        cell_s += window.step_s
+        cell_s *= 2
     return cell_s
 
 

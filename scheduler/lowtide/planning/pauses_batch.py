@@ -138,14 +138,14 @@ class _Chunk:
         jobs = self.jobs
         ran = np.empty((self.window, jobs), dtype=np.bool_)
         to_running = jobs * (self.length + 1)
-        at = np.arange(jobs) + jobs * self.length + to_running * running
-        changed = np.empty(jobs, dtype=np.bool_)
+        state = running.astype(np.int64)
+        at = np.arange(jobs) + jobs * self.length + to_running * state
         for step in range(self.window - 1, -1, -1):
-            ran[step] = running
-            np.take(self.came[step].reshape(-1), at, out=changed)
-            np.subtract(at, to_running + jobs, out=at, where=running)
-            running = running ^ changed
-            np.add(at, to_running, out=at, where=running)
+            ran[step] = state
+            changed = self.came[step].reshape(-1).take(at)
+            at -= state * (to_running + jobs)
+            state ^= changed
+            at += state * to_running
         return ran
 
 

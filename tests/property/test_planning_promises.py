@@ -114,6 +114,32 @@ def test_whole_hours_are_the_least_of_all(case: tuple[list[int], int, list[bool]
     assert answer.exact
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(hourly(), st.data())
+def test_the_rest_of_a_running_job(case: tuple[list[int], int, list[bool], Manner], data: st.DataObject) -> None:
+    """Where it cannot go on at once it pauses, which counts, and costs a restart."""
+    row, hours, blocked, manner = case
+    pausing = replace(manner.pausing or Pausing(), min_run_s=0.0)
+    done = data.draw(st.integers(0, hours - 1))
+    problem = problem_of(row, hours, blocked, HOUR_S, replace(manner, pausing=pausing))
+    problem = replace(problem, done_s=done * HOUR_S, running=True)
+    power = [relative for _, relative in manner.course] or [1.0] * hours
+    costs = []
+    for cells in combinations([cell for cell, taken in enumerate(blocked) if not taken], hours - done):
+        starts = [run[0] for run in runs_of(cells) if run[0]]
+        if pausing.max_pauses is None or len(starts) <= pausing.max_pauses:
+            grams = sum(power[done + count] * row[cell] for count, cell in enumerate(cells))
+            costs.append(grams + pausing.restart_kwh * sum(row[start] for start in starts))
+    answer = solve(problem)
+    if not costs:
+        assert isinstance(answer, NoPlan)
+        return
+    assert isinstance(answer, Plan)
+    require_clear(answer, problem)
+    assert answer.emissions_g == pytest.approx(min(costs), rel=1e-9, abs=1e-9)
+    assert answer.exact
+
+
 @st.composite
 def in_quarters(draw: st.DrawFn) -> tuple[list[int], int, list[bool]]:
     row = draw(st.lists(st.integers(0, 500), min_size=2, max_size=3))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SAME_S = 1e-6
 _SAME = 1e-9
+_TIE = 1e-12
 _DEAR = (1e3, 1e5, 1e7)
 """Times the largest value: the prices of blocked steps, tried in order. The lower, the less is lost to rounding."""
 _MOST_PARTS = 12
@@ -82,6 +83,8 @@ def choose_around(
         a few equal parts of them. Elsewhere a part that is blocked in part is taken as blocked, and the bound
         is the plan for which it is free. In a job whose power is 0 for a stretch, that stretch may lie in a blocked
         step whatever the price; then, and where only parts of parts would do, the best plan within one gap is taken.
+
+        A run whose length is not known is taken to be as long as it is booked.
     """
     gaps = free_spans(blocked, earliest_s, end_by_s)
     if gaps == (Piece(earliest_s, end_by_s),):
@@ -114,7 +117,7 @@ def _in_one_gap(
     if work.running and work.manner.pausing is not None:
         long = [gap for gap in long if gap.start_s == earliest_s]  # later, it would have paused
     found = [choose(work, series, gap.start_s, gap.end_s) for gap in long]
-    return min(found, key=lambda chosen: cost_of(chosen.runs), default=None)
+    return _cheapest(found, cost_of) if found else None
 
 
 def _in_parts(work: Work, series: StepSeries, gaps: Sequence[Piece], cost_of: Cost) -> Chosen | None:
@@ -125,8 +128,14 @@ def _in_parts(work: Work, series: StepSeries, gaps: Sequence[Piece], cost_of: Co
         speed = 1.0 if table is None else table.at(width)[0] / table.at(table.base)[0]
         pieces = cheapest_parts(series, gaps, work.remaining_s / speed)
         if pieces:
-            found.append(tuple(Run(piece.start_s, piece.end_s, width=width) for piece in pieces))
-    return Chosen(min(found, key=cost_of)) if found else None
+            found.append(Chosen(tuple(Run(piece.start_s, piece.end_s, width=width) for piece in pieces)))
+    return _cheapest(found, cost_of) if found else None
+
+
+def _cheapest(found: Sequence[Chosen], cost_of: Cost) -> Chosen:
+    """The first of those that cost least, up to rounding."""
+    costs = [cost_of(chosen.runs) for chosen in found]
+    return next(chosen for chosen, cost in zip(found, costs, strict=True) if cost <= min(costs) * (1 + _TIE))
 
 
 def cheapest_parts(series: StepSeries, gaps: Sequence[Piece], duration_s: float) -> tuple[Piece, ...]:
@@ -174,22 +183,30 @@ def _at_a_price(
 ) -> Chosen | None:
     """The plan for which blocked steps are too dear."""
     widths = work.manner.widths
-    parts = 1 if widths is not None and widths.whole_steps else _parts(series, blocked)
-    fine = StepSeries(series.start_s, series.step_s / parts, np.repeat(series.values, parts))
-    touched, covered = (_blocked_steps(fine, blocked, wholly=wholly) for wholly in (False, True))
-    found, on_parts = _avoiding(work, fine, touched, window), bool((touched == covered).all())
-    if found is not None and found.exact and on_parts:
-        return found
-    fitting = [one for one in (found, _in_one_gap(work, series, window.start_s, gaps, cost_of)) if one is not None]
-    if not fitting:
-        return None
-    runs = min((one.runs for one in fitting), key=cost_of)
+    most = 1 if widths is not None and widths.whole_steps else _parts(series, blocked)
     # idle power counts in the dear steps too, and would make a bound that is not proven seem near
     idle = widths is not None and widths.idle_power_w > 0
-    below = None if idle else found if on_parts else _avoiding(work, fine, covered, window)
-    if below is None:
-        below = choose(work, series, *window)
-    cost, bound = cost_of(runs), cost_of(below.runs) / below.over_bound
+    fitting, bounds = [], []
+    for parts in dict.fromkeys((most, 1)):
+        fine = StepSeries(series.start_s, series.step_s / parts, np.repeat(series.values, parts))
+        touched, covered = (_blocked_steps(fine, blocked, wholly=wholly) for wholly in (False, True))
+        found, on_parts = _avoiding(work, fine, touched, window), bool((touched == covered).all())
+        if found is not None and found.exact and on_parts:
+            return found
+        below = None if idle else found if on_parts else _avoiding(work, fine, covered, window)
+        fitting += [] if found is None else [found]
+        bounds += [] if below is None else [cost_of(below.runs) / below.over_bound]
+        if found is not None and found.exact:
+            break  # on whole steps it would not be better
+    within = _in_one_gap(work, series, window.start_s, gaps, cost_of)
+    fitting += [] if within is None else [within]
+    if not fitting:
+        return None
+    if not bounds:
+        alone = choose(work, series, *window)
+        bounds = [cost_of(alone.runs) / alone.over_bound]
+    runs = _cheapest(fitting, cost_of).runs
+    cost, bound = cost_of(runs), max(bounds)
     over = cost / bound if bound > 0 else 1.0 if cost <= 0 else math.inf
     return Chosen(runs, max(1.0, over), over <= 1 + _SAME)
 

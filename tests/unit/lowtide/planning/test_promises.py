@@ -103,6 +103,11 @@ def test_the_next_cheapest_window_where_the_cheapest_is_promised() -> None:
     assert explain(problem(values, (4, 5)), plan).binding[0].gain_g == pytest.approx(100.0)
 
 
+def test_of_equal_gaps_the_first_is_taken() -> None:
+    shifted = problem([300.1] * 12, (0, 1.3), (3.7, 4.1), (8.9, 9.3))
+    assert hours_of(planned(solve(shifted))) == [(pytest.approx(1.3), pytest.approx(3.3))]
+
+
 def test_at_once_is_as_if_alone_even_where_it_is_blocked() -> None:
     plan = planned(solve(problem([100.0, 200, 300], (0, 1))))
     assert plan.at_once_g == pytest.approx(300.0)

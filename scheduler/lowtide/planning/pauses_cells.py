@@ -85,11 +85,11 @@ def _solve_cells(job: CellJob, max_pauses: int | None) -> Runs:
         on.flat[0] = 0.0
         if max_pauses != 0:
             resumed[0].reshape(-1)[:idle] = begin[0]
-    for done, (so_far, off, kept, later, start) in enumerate(
-        zip(unbroken[1:-1], paused[1:], left[1:], resumed[1:], begin[1:], strict=True), start=1
-    ):
+    runs = list(begun)
+    states = zip(unbroken[1:-1], paused[1:], left[1:], resumed[1:], begin[1:], strict=True)
+    for done, (so_far, off, kept, later, start) in enumerate(states, start=1):
         if done >= least:
-            np.minimum(on, begun[done - least], out=on)
+            np.minimum(on, runs[done - least], out=on)
         if done == job.owed:
             on.flat[0] = 0.0
         np.add(on, so_far, out=off)

@@ -188,6 +188,39 @@ def test_blocks_at_odd_seconds_have_a_proven_bound(
         assert alone.emissions_g <= answer.bound_g * (1 + 1e-9) + 1e-9
 
 
+@settings(max_examples=max(1, EXAMPLES // 5), deadline=None)  # odd seconds make large grids: 50 ms each
+@given(
+    st.lists(st.integers(0, 500), min_size=2, max_size=4),
+    st.data(),
+    st.sampled_from([None, 0, 1, 2]),
+    st.sampled_from([0, 1000, 2000]),
+)
+def test_there_is_a_plan_wherever_there_is_room(
+    row: list[int], data: st.DataObject, max_pauses: int | None, min_run_s: int
+) -> None:
+    """Some gaps, no more than there may be runs, that the job fills with runs that are long enough; at any second."""
+    end_s = len(row) * 3600
+    cuts = data.draw(st.lists(st.integers(0, end_s), min_size=2, max_size=6, unique=True).map(sorted))
+    cuts = cuts[: len(cuts) // 2 * 2]
+    job_s = data.draw(st.integers(600, end_s))
+    problem = problem_of(row, job_s, [], 1.0, Manner(pausing=Pausing(0.25, max_pauses, float(min_run_s))))
+    spans = tuple((NOW.timestamp() + a, NOW.timestamp() + b) for a, b in zip(cuts[::2], cuts[1::2], strict=True))
+    problem = replace(problem, candidates=(replace(problem.candidates[0], blocked=spans),))
+    edges = [0, *cuts, end_s]
+    gaps = [b - a for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+    most = len(gaps) if max_pauses is None else min(len(gaps), max_pauses + 1)
+    room = any(
+        sum(some) >= job_s and (count == 1 or (min(some) >= min_run_s and count * min_run_s <= job_s))
+        for count in range(1, most + 1)
+        for some in combinations(gaps, count)
+    )
+    answer = solve(problem)
+    assert isinstance(answer, Plan) == room
+    if isinstance(answer, Plan):
+        require_clear(answer, problem)
+        assert answer.bound_g <= answer.emissions_g * (1 + 1e-9) + 1e-9
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(st.integers(1, 500), min_size=2, max_size=4),

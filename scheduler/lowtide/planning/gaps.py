@@ -82,7 +82,9 @@ def choose_around(
         given a value so high that no plan has part of them; that is exact where the blocked spans end on steps, or on
         a few equal parts of them. Elsewhere a part that is blocked in part is taken as blocked, and the bound
         is the plan for which it is free. In a job whose power is 0 for a stretch, that stretch may lie in a blocked
-        step whatever the price; then, and where only parts of parts would do, the best plan within one gap is taken.
+        step whatever the price; then, and where only parts of parts would do, the best plan within one gap is taken,
+        or one in as few gaps as will do. So a job that has room is never told that it has none, but for one whose
+        widths change with the steps.
 
         A run whose length is not known is taken to be as long as it is booked.
     """
@@ -198,8 +200,8 @@ def _at_a_price(
         bounds += [] if below is None else [cost_of(below.runs) / below.over_bound]
         if found is not None and found.exact:
             break  # on whole steps it would not be better
-    within = _in_one_gap(work, series, window.start_s, gaps, cost_of)
-    fitting += [] if within is None else [within]
+    within = _in_one_gap(work, series, window.start_s, gaps, cost_of), _in_few_gaps(work, window.start_s, gaps)
+    fitting += [chosen for chosen in within if chosen is not None]
     if not fitting:
         return None
     if not bounds:
@@ -209,6 +211,29 @@ def _at_a_price(
     cost, bound = cost_of(runs), max(bounds)
     over = cost / bound if bound > 0 else 1.0 if cost <= 0 else math.inf
     return Chosen(runs, max(1.0, over), over <= 1 + _SAME)
+
+
+def _in_few_gaps(work: Work, earliest_s: float, gaps: Sequence[Piece]) -> Chosen | None:
+    """A plan in the longest gaps, as few as will do: of a job that does not run yet there is one, if there is any."""
+    pausing, widths = work.manner.pausing, work.manner.widths
+    if widths is not None and widths.whole_steps:
+        return None
+    width = 1 if widths is None else max(widths.width, key=lambda width: widths.at(width)[0])
+    longest = sorted(gaps, key=lambda gap: gap.start_s - gap.end_s)
+    room_s = np.cumsum([gap.end_s - gap.start_s for gap in longest])
+    taken = sorted(longest[: 1 + int(np.searchsorted(room_s, work.least_s - _SAME_S))])
+    pauses = work.pauses_used + len(taken) - 1 + (work.running and taken[0].start_s > earliest_s)
+    least_s = pausing.min_run_s if pausing is not None and len(taken) > 1 else 0.0
+    spare_s = work.least_s - len(taken) * least_s
+    limited = pausing is not None and pausing.max_pauses is not None and pauses > pausing.max_pauses
+    if limited or spare_s < -_SAME_S or any(gap.end_s - gap.start_s < least_s - _SAME_S for gap in taken):
+        return None
+    runs = []
+    for gap in taken:
+        more_s = min(spare_s, gap.end_s - gap.start_s - least_s)
+        runs.append(Run(gap.start_s, gap.start_s + least_s + more_s, width=width))
+        spare_s -= more_s
+    return Chosen(tuple(runs))
 
 
 def _avoiding(work: Work, series: StepSeries, blocked: npt.NDArray[np.bool_], window: Piece) -> Chosen | None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     IntArray = npt.NDArray[np.int64]
 
 _CACHE_BYTES = 900_000
-"""Of the three arrays of a step, by which the number of jobs at a time is chosen: more would leave the caches of a core,
-fewer are not worth the calls."""
+"""Of the three arrays of a step, by which the number of jobs at a time is chosen: more would leave the caches, fewer
+are not worth the calls."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

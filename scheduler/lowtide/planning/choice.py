@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -159,8 +160,15 @@ def _of_pauses(work: Work, pausing: Pausing, series: StepSeries, earliest_s: flo
         least = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=below, running=work.running)
         bound = min(found.cost, least.bound)
         exact = found.cost - bound <= _SAME * found.cost
-    over = found.cost / bound if bound > 0 else 1.0
-    return Chosen(tuple(Run(piece.start_s, piece.end_s) for piece in found.pieces), over, exact)
+    runs = tuple(Run(piece.start_s, piece.end_s) for piece in found.pieces)
+    return Chosen(runs, over_bound(found.cost, bound), exact)
+
+
+def over_bound(cost: float, bound: float) -> float:
+    """What runs cost over what no plan can cost less than; infinite where that is nothing and they cost something."""
+    if bound > 0:
+        return max(1.0, cost / bound)
+    return 1.0 if cost <= 0 else math.inf
 
 
 def _weight(work: Work, step_s: float, *, least: bool = False) -> ProgressWeight | None:
@@ -235,4 +243,4 @@ def _of_widths(work: Work, table: WidthTable, series: StepSeries, earliest_s: fl
             switch_kwh=table.switch_kwh,
         )
     runs = tuple(Run(run.start_s, run.end_s, width=run.width) for run in found.runs)
-    return Chosen(runs, found.cost / found.bound if found.bound > 0 else 1.0, found.exact)
+    return Chosen(runs, over_bound(found.cost, found.bound), found.exact)

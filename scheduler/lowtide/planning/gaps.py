@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.choice import Chosen, choose
+from lowtide.planning.choice import Chosen, choose, over_bound
 from lowtide.planning.energy import Run
 from lowtide.planning.windows import Piece, StepSeries, seconds_in_steps
 
@@ -200,24 +200,22 @@ def _at_a_price(
         bounds += [] if below is None else [cost_of(below.runs) / below.over_bound]
         if found is not None and found.exact:
             break  # on whole steps it would not be better
-    within = _in_one_gap(work, series, window.start_s, gaps, cost_of), _in_few_gaps(work, window.start_s, gaps)
-    fitting += [chosen for chosen in within if chosen is not None]
+    if widths is None or not widths.whole_steps:  # a gap may end inside a step
+        within = _in_one_gap(work, series, window.start_s, gaps, cost_of), _in_few_gaps(work, window.start_s, gaps)
+        fitting += [chosen for chosen in within if chosen is not None]
     if not fitting:
         return None
     if not bounds:
         alone = choose(work, series, *window)
         bounds = [cost_of(alone.runs) / alone.over_bound]
     runs = _cheapest(fitting, cost_of).runs
-    cost, bound = cost_of(runs), max(bounds)
-    over = cost / bound if bound > 0 else 1.0 if cost <= 0 else math.inf
-    return Chosen(runs, max(1.0, over), over <= 1 + _SAME)
+    over = over_bound(cost_of(runs), max(bounds))
+    return Chosen(runs, over, over <= 1 + _SAME)
 
 
 def _in_few_gaps(work: Work, earliest_s: float, gaps: Sequence[Piece]) -> Chosen | None:
     """A plan in the longest gaps, as few as will do: of a job that does not run yet there is one, if there is any."""
     pausing, widths = work.manner.pausing, work.manner.widths
-    if widths is not None and widths.whole_steps:
-        return None
     width = 1 if widths is None else max(widths.width, key=lambda width: widths.at(width)[0])
     longest = sorted(gaps, key=lambda gap: gap.start_s - gap.end_s)
     room_s = np.cumsum([gap.end_s - gap.start_s for gap in longest])

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 _TIE = 1e-12
 """Two starts whose costs differ by less, relative to the dearest start, are the same to us: the earlier is taken."""
 
-_BESIDE_S = 1e-6
-"""How near to an edge a start comes where the least is only approached there: the digits of a time in UTC."""
-
-_ON_EDGE_S = _BESIDE_S / 2
+_ON_EDGE_S = 5e-7
 """An instant nearer to an edge than this is on it: a float of seconds since 1970 tells no more than 2.4e-7 s."""
 
 _ZERO = np.zeros(1)
@@ -190,8 +187,10 @@ def best_load(series: StepSeries, earliest_s: float, end_by_s: float, load: Load
         stops are put in order and summed up once: O(k log k). The least lies at a stop or at the foot of a parabola.
 
         The set-up costs the value of the step that holds at the start, the tear-down that of the step that ends at
-        the end. So just before a rise at the start, or just after a fall at the end, the least is approached and never
-        reached: such a start is taken a microsecond beside the edge, which costs at most a microsecond's worth more.
+        the end; on an edge, of the step that begins, and of the step that ends. With them the stops alone are looked
+        at, at which the start, the end or a change of the power meets an edge. Starts a moment before a rise, only to have the set-up charged at the
+        old value, are left out on purpose, as in ``plan_pauses``: the best of them does not exist, and no machine
+        starts in no time.
     """
     require_fit(series, earliest_s, end_by_s, load.duration_s)
     room_s = max(0.0, end_by_s - load.duration_s - earliest_s)
@@ -199,12 +198,13 @@ def best_load(series: StepSeries, earliest_s: float, end_by_s: float, load: Load
     course = _course(edges_s, values, load, room_s)
     others_s = [course.valleys_s()] if load.end_weight is not None else []
     if load.setup_s or load.teardown_s:
-        impulse_s = _impulse_starts(edges_s, values, load)
-        others_s.append(impulse_s[(impulse_s >= 0.0) & (impulse_s <= room_s)])
+        on_edges_s = np.concatenate((edges_s, edges_s - load.duration_s))
+        others_s.append(on_edges_s[(on_edges_s >= 0.0) & (on_edges_s <= room_s)])
     starts_s, costs = course.stops_s, course.costs
     if others_s:
         starts_s = np.concatenate((starts_s, *others_s))
         costs = np.concatenate((costs, *(course.at(others) for others in others_s)))
+    if load.setup_s or load.teardown_s:
         costs = costs + _impulses(edges_s, values, starts_s, load)
     least = costs.min()
     as_good = (costs <= least + _TIE * max(abs(least), abs(costs.max()))).nonzero()[0]
@@ -262,13 +262,6 @@ def _impulses(edges_s: FloatArray, values: FloatArray, starts_s: FloatArray, loa
     begins = _step_at(edges_s, starts_s + _ON_EDGE_S)
     ends = _step_at(edges_s, starts_s + load.duration_s - _ON_EDGE_S)
     return np.asarray(load.setup_s * values[begins] + load.teardown_s * values[ends], dtype=np.float64)
-
-
-def _impulse_starts(edges_s: FloatArray, values: FloatArray, load: Load) -> FloatArray:
-    """Starts at which set-up or tear-down fall in price, on the side where they are low; (m,), s."""
-    inner_s, rises = edges_s[1:-1], values[1:] - values[:-1]
-    up_s, down_s = inner_s[rises > 0], inner_s[rises < 0]
-    return np.concatenate((up_s - _BESIDE_S, down_s, up_s - load.duration_s, down_s - load.duration_s + _BESIDE_S))
 
 
 def _step_at(edges_s: FloatArray, times_s: FloatArray) -> IndexArray:

@@ -92,13 +92,14 @@ def keeps_capacity(problem: FleetProblem, ways: tuple[Way, ...]) -> bool:
 
 
 def rank(problem: FleetProblem, ways: tuple[Way, ...]) -> tuple[object, ...]:
-    """What the planner minimises, in order: jobs outside by priority, the largest share (if any is out), emissions."""
+    """What the planner minimises, in order: jobs outside by priority, the largest share of several groups, emissions."""
     jobs = problem.jobs
     outside = [job for job, way in enumerate(ways) if way is None]
     levels = sorted({float(p) for p in jobs.priority}, reverse=True)
     missing = tuple(sum(float(jobs.priority[job]) == level for job in outside) for level in levels)
     peak = Fraction(0)
-    for group in {int(g) for g in jobs.share} if outside else set():
+    groups = {int(g) for g in jobs.share}
+    for group in groups if outside and len(groups) > 1 else set():
         for resource in range(len(problem.resources)):
             finite = [x for pool in problem.pools for x in pool.capacity[resource].tolist() if x != float("inf")]
             if sum(finite) > 0:

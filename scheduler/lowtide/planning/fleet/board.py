@@ -158,9 +158,12 @@ class Board:
     def worth(self, job: int, pools: IntArray, prefixes: FloatArray) -> FloatArray:
         """What the demand of each way costs; prefixes (K, P, T + 1); (q, w), g."""
         run, first, end = self.jobs.run_steps[job], self.jobs.release_step[job], self.jobs.due_step[job]
-        late = prefixes[:, pools, first + run : end + 1]
-        early = prefixes[:, pools, first : end - run + 1]
-        return np.asarray(np.tensordot(self.jobs.demand[job], late - early, axes=1))
+        total = np.zeros((pools.size, end - first - run + 1))
+        for demand, sums in zip(self.jobs.demand[job], prefixes, strict=True):
+            if demand > 0:
+                rows = sums if pools.size == sums.shape[0] else sums[pools]
+                total += demand * (rows[:, first + run : end + 1] - rows[:, first : end - run + 1])
+        return total
 
 
 def sizes(problem: FleetProblem) -> FloatArray:

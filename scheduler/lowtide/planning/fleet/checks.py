@@ -76,7 +76,7 @@ def _require_jobs(jobs: FleetJobs, pools: int, resources: int, steps: int) -> No
     _refuse(jobs.release_step < 0, "release_step", "lies before the window", "Begin the window earlier.")
     _refuse(jobs.due_step > steps, "due_step", "lies after the window", "Extend the window to the last deadline.")
     _refuse(~(np.isfinite(jobs.demand) & (jobs.demand >= 0)).all(axis=1), "demand", "is NaN or negative", "Give >= 0.")
-    power = jobs.power_kw.reshape(n, -1)
+    power = jobs.power_kw if jobs.power_kw.ndim == 2 else jobs.power_kw[:, None]
     _refuse(~(np.isfinite(power) & (power >= 0)).all(axis=1), "power_kw", "is NaN or negative", "Give 0 or more.")
     _refuse(~np.isfinite(jobs.fixed_g).all(axis=1), "fixed_g", "is not finite", "Give 0 where nothing is moved.")
     _refuse(~np.isfinite(jobs.priority), "priority", "is not finite", "Give any number, such as 0.")
@@ -101,8 +101,9 @@ def loads(problem: FleetProblem, start_step: np.ndarray, pool: np.ndarray) -> Fl
     jobs = problem.jobs
     change = np.zeros((len(problem.pools), problem.steps + 1, len(problem.resources)))
     placed = np.flatnonzero(start_step != UNPLACED)
-    np.add.at(change, (pool[placed], start_step[placed]), jobs.demand[placed])
-    np.add.at(change, (pool[placed], start_step[placed] + jobs.run_steps[placed]), -jobs.demand[placed])
+    begin = np.minimum(start_step[placed], problem.steps)  # a wrong plan may lie outside
+    np.add.at(change, (pool[placed], begin), jobs.demand[placed])
+    np.add.at(change, (pool[placed], np.minimum(begin + jobs.run_steps[placed], problem.steps)), -jobs.demand[placed])
     return np.cumsum(change, axis=1)[:, :-1].transpose(0, 2, 1)
 
 

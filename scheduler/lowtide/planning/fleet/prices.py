@@ -19,6 +19,8 @@ _PATIENCE = 8
 """Steps without a better bound after which the step length shrinks."""
 _SHRINK = 0.7
 _SMALLEST_STEP = 1e-5
+_WARM_STEP = 0.02
+"""First step length from prices that were good a moment ago; a whole step would lose them."""
 _CHUNK_COLUMNS = 2_000_000
 
 
@@ -110,7 +112,7 @@ def ascend(columns: Columns, capacity: FloatArray, *, steps: int, start: FloatAr
     mix = np.zeros(columns.count)
     direction = np.zeros_like(finite)
     target_g = _mean_cost_g(columns)
-    length, failed = 1.0, 0
+    length, failed = (1.0 if start is None else _WARM_STEP), 0
     for step in range(steps):
         bound_g, chosen = lagrangian(columns, capacity, prices)
         if bound_g > best.bound_g:

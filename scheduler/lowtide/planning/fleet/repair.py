@@ -24,14 +24,15 @@ def round_mix(board: Board, groups: Groups, columns: Columns, mix: FloatArray, p
     """Whole jobs from the parts of a linear programme: each, large ones first, takes the column of which most is left.
 
     Args:
-        board: Without jobs; gets all that fit.
+        board: Without jobs; gets all that fit. Its jobs come first in the groups, which may have others too.
         columns: Of the groups.
         mix: Part of each group that runs as each column; (C,).
         prices: Of the linear programme; (P, K, T), g per unit and step.
     """
     left = mix.copy()
     first, start, pool = columns.offset, columns.start, columns.pool
-    for job in np.argsort(-groups.share * columns_size(groups), kind="stable"):
+    amount = (groups.share * columns_size(groups))[: board.jobs.count]
+    for job in np.argsort(-amount, kind="stable"):
         group = groups.of_job[job]
         column = int(first[group] + left[first[group] : first[group + 1]].argmax())
         left[column] -= groups.share[job]

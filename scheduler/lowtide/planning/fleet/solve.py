@@ -78,13 +78,13 @@ def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetP
     board = Board(problem)
     able = np.flatnonzero([bool(board.ways(job).fits.any()) for job in range(problem.jobs.count)])
     if not able.size:
-        return _answer(board, np.zeros_like(board.free), exact=True)
+        return answer(board, np.zeros_like(board.free), exact=True)
     part = with_jobs(problem, able)
     ways = np.maximum(0, part.jobs.due_step - part.jobs.run_steps - part.jobs.release_step + 1)
     if int(ways @ part.jobs.allowed.sum(axis=1)) <= effort.exact_columns and _place_exactly(board, part, able, effort):
-        return _answer(board, None, exact=True)
+        return answer(board, None, exact=True)
     prices = _place_jointly(board, part, able, effort)
-    return _answer(board, prices, exact=False)
+    return answer(board, prices, exact=False)
 
 
 def _place_exactly(board: Board, part: FleetProblem, able: IntArray, effort: Effort) -> bool:
@@ -114,23 +114,32 @@ def _place_jointly(board: Board, part: FleetProblem, able: IntArray, effort: Eff
         board.put(int(able[row]), int(trial.pool[row]), int(trial.start[row]))
     placed = np.flatnonzero(board.start != UNPLACED)
     if placed.size < able.size:
-        prices = _priced_mix(with_jobs(board.problem, placed), effort)[2] if placed.size else prices
+        prices = priced_mix(with_jobs(board.problem, placed), effort)[2] if placed.size else prices
     return prices
 
 
 def _place_by_prices(board: Board, problem: FleetProblem, effort: Effort) -> FloatArray:
-    groups, columns, prices, mix = _priced_mix(problem, effort)
+    groups, columns, prices, mix = priced_mix(problem, effort)
     round_mix(board, groups, columns, mix, prices)
     return prices
 
 
-def _priced_mix(problem: FleetProblem, effort: Effort) -> tuple[Groups, Columns, FloatArray, FloatArray]:
-    """Groups of like jobs, their columns, and the prices (g per unit and step) and the mix that answer them."""
+def priced_mix(
+    problem: FleetProblem, effort: Effort, before: FloatArray | None = None
+) -> tuple[Groups, Columns, FloatArray, FloatArray]:
+    """Groups of like jobs, their columns, and the prices (g per unit and step) and the mix that answer them.
+
+    Args:
+        problem: Every job has a column.
+        effort: Of the ascent and the linear programme.
+        before: Prices that were good a moment ago.
+    """
     groups = merge(problem)
     columns, capacity = columns_of(groups.problem), capacity_of(problem)
     unit_g = max(float(np.abs(columns.cost_g).mean()), 1e-300)  # solvers have absolute tolerances
     scaled = replace(columns, cost_g=columns.cost_g / unit_g)
-    answer = ascend(scaled, capacity, steps=effort.ascent)
+    start = None if before is None else before / unit_g
+    answer = ascend(scaled, capacity, steps=effort.ascent, start=start)
     if groups.problem.jobs.count <= effort.master_groups:
         answer = solve_master(scaled, capacity, answer, iterations=effort.iterations)
     return groups, columns, answer.prices * unit_g, answer.mix
@@ -158,7 +167,7 @@ def _missing(board: Board) -> tuple[int, ...]:
     return missing_by_priority(board.jobs.priority, board.start == UNPLACED)
 
 
-def _answer(board: Board, prices: FloatArray | None, *, exact: bool) -> FleetPlan:
+def answer(board: Board, prices: FloatArray | None, *, exact: bool) -> FleetPlan:
     """The plan on the board; without prices it is its own bound."""
     problem = board.problem
     placed = np.flatnonzero(board.start != UNPLACED)

@@ -1,0 +1,244 @@
+"""Jobs as they arrive: what runs stays, new ones see the capacity that is left and what it will be worth to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from lowtide.planning.fleet.board import Board
+from lowtide.planning.fleet.checks import loads, require_sound
+from lowtide.planning.fleet.columns import capacity_of, power_of_pairs, rows_of, with_jobs
+from lowtide.planning.fleet.repair import make_room, round_mix
+from lowtide.planning.fleet.solve import Effort, answer, priced_mix
+from lowtide.planning.fleet.types import UNPLACED, FleetJobs
+
+if TYPE_CHECKING:
+    from lowtide.planning.fleet.types import BoolArray, FleetPlan, FleetProblem, IntArray
+    from lowtide_core.series import FloatArray
+
+Policy = Literal["replan", "commit"]
+"""``replan``: what has not started may move while others arrive; ``commit``: a promise, once given, stands."""
+
+_DAY_S = 86400.0
+_STEP_EFFORT = Effort(ascent=60)
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineEffort:
+    """Limits of the work in each step, in counts.
+
+    Attributes:
+        prices: Of the ascent and the linear programme.
+        tries: Ways tried to make room for jobs that have no place.
+        days: Days of arrivals of which the mean stands for those to come.
+        ahead_days: How far ahead arrivals are expected.
+    """
+
+    prices: Effort = _STEP_EFFORT
+    tries: int = 50
+    days: int = 1
+    ahead_days: float = 1.0
+    expected_share: float = 1.0
+
+
+DEFAULT_EFFORT = OnlineEffort()
+
+
+class Standing(NamedTuple):
+    """What is promised after a step, and the prices that were seen.
+
+    Attributes:
+        start_step, pool: Of the known jobs, ``UNPLACED`` for those without a place; (n,).
+        prices: (P, K, T), g per unit and step; of steps that have passed, as they were last.
+    """
+
+    start_step: IntArray
+    pool: IntArray
+    prices: FloatArray
+
+
+def plan_next(
+    problem: FleetProblem,
+    standing: Standing,
+    *,
+    now: int,
+    expected: FleetJobs | None = None,
+    policy: Policy = "replan",
+    effort: OnlineEffort = DEFAULT_EFFORT,
+) -> Standing:
+    """Give the known jobs their places at one step.
+
+    Args:
+        problem: The jobs that are known by now, and all capacity.
+        standing: What was promised before; new jobs ``UNPLACED``.
+        now: The current step. Whatever was to start before it runs or has run, and stays.
+        expected: Jobs that may still come, in parts if need be; they take no place, but what they would pay for it
+            counts. None expects nothing.
+        policy: Whether a promise for ``now`` or later may be moved.
+        effort: Limits of the work.
+    Returns:
+        The places; a job that had one keeps some place, and none starts before ``now``.
+    """
+    placed = standing.start_step != UNPLACED
+    fixed = placed if policy == "commit" else placed & (standing.start_step < now)
+    movable = np.flatnonzero(~fixed & (problem.jobs.due_step - problem.jobs.run_steps >= now))
+    if not movable.size:
+        return standing
+    end = int(problem.jobs.due_step[movable].max())
+    if expected is not None and expected.count:
+        end = max(end, int(expected.due_step.max()))
+    rest = _rest(problem, standing, fixed, slice(now, end))
+    part = replace(rest, jobs=_from_step(rows_of(problem.jobs, movable), now))
+    outlook = part if expected is None else replace(rest, jobs=_both(part, _from_step(expected, now)))
+    board = Board(part)
+    new_prices = _place(board, outlook, standing.prices[:, :, now:end], effort)
+    if board.unplaced().size:
+        board = _place_all(part, standing, movable, now, new_prices, effort)
+    start, pool, prices = standing.start_step.copy(), standing.pool.copy(), standing.prices.copy()
+    start[movable] = np.where(board.start == UNPLACED, UNPLACED, board.start + now)
+    pool[movable] = board.pool
+    prices[:, :, now:end] = new_prices
+    return Standing(start, pool, prices)
+
+
+def _place(board: Board, outlook: FleetProblem, before: FloatArray, effort: OnlineEffort) -> FloatArray:
+    """Round the linear programme of the outlook, whose first jobs are those of the board; the new prices."""
+    groups, columns, prices, mix = priced_mix(outlook, effort.prices, before)
+    round_mix(board, groups, columns, mix, prices)
+    if board.unplaced().size:
+        make_room(board, prices, effort.tries)
+    return prices
+
+
+def _place_all(
+    part: FleetProblem,
+    standing: Standing,
+    movable: IntArray,
+    now: int,
+    prices: FloatArray,
+    effort: OnlineEffort,
+) -> Board:
+    """Where some found no place: without those that may come, and then what was promised with the new ones added.
+
+    The first that has a place for everybody, else the last: it keeps every promise.
+    """
+    alone = Board(part)
+    _place(alone, part, prices, effort)
+    if not alone.unplaced().size:
+        return alone
+    kept = Board(part)
+    promised = np.flatnonzero(standing.start_step[movable] != UNPLACED)
+    for job in promised:
+        kept.put(int(job), int(standing.pool[movable[job]]), int(standing.start_step[movable[job]] - now))
+    kept.insert(kept.unplaced().tolist())
+    make_room(kept, prices, 4 * effort.tries)
+    return kept
+
+
+def _rest(problem: FleetProblem, standing: Standing, fixed: BoolArray, span: slice) -> FleetProblem:
+    """The steps of the span with what the fixed jobs leave."""
+    start = np.where(fixed, standing.start_step, UNPLACED)
+    free = np.maximum(0.0, capacity_of(problem) - loads(problem, start, standing.pool))[:, :, span]
+    pools = tuple(
+        replace(pool, intensity_g_per_kwh=pool.intensity_g_per_kwh[span], capacity=free[row])
+        for row, pool in enumerate(problem.pools)
+    )
+    return replace(problem, pools=pools)
+
+
+def _from_step(jobs: FleetJobs, now: int) -> FleetJobs:
+    """The same jobs on the axis that begins at ``now``."""
+    return replace(jobs, release_step=np.maximum(0, jobs.release_step - now), due_step=jobs.due_step - now)
+
+
+def _both(part: FleetProblem, expected: FleetJobs) -> FleetJobs:
+    """Known and expected jobs in one table."""
+    known = replace(part.jobs, power_kw=power_of_pairs(part))
+    other = replace(expected, power_kw=power_of_pairs(replace(part, jobs=expected)))
+    columns = {name: np.concatenate([getattr(known, name), getattr(other, name)]) for name in known.__slots__}
+    return FleetJobs(**columns)
+
+
+def expected_jobs(
+    problem: FleetProblem, arrival_step: IntArray, *, now: int, effort: OnlineEffort = DEFAULT_EFFORT
+) -> FleetJobs | None:
+    """What is likely to arrive after ``now``: the mean of the last days at the same time of day.
+
+    Before one day has passed, what has come so far is taken to come again and again.
+
+    Args:
+        problem: All jobs; only those that have arrived by ``now`` are looked at.
+        arrival_step: When each became known; (n,).
+        now: The current step.
+        effort: How many days back and ahead.
+    Returns:
+        Jobs of a part of the size each; None where nothing has arrived.
+    """
+    elapsed = now + 1 - int(arrival_step.min(initial=now + 1))
+    period = min(max(1, round(_DAY_S / problem.step_s)), elapsed)
+    if not period:
+        return None
+    periods = min(effort.days, elapsed // period)
+    ahead = round(effort.ahead_days * _DAY_S / problem.step_s)
+    recent = np.flatnonzero((arrival_step <= now) & (arrival_step > now - periods * period))
+    phase = (arrival_step[recent] - now - 1) % period + 1  # steps from now until it comes again for the first time
+    copies = np.maximum(0, (ahead - phase) // period + 1)
+    row = np.repeat(np.arange(recent.size), copies)
+    later = np.arange(row.size) - np.repeat(np.cumsum(copies) - copies, copies)
+    moved = now + phase[row] + later * period - arrival_step[recent[row]]
+    jobs = rows_of(problem.jobs, recent[row])
+    run = coarse_runs(jobs.run_steps)
+    part = effort.expected_share / periods * jobs.run_steps / run
+    jobs = replace(
+        jobs,
+        release_step=jobs.release_step + moved,
+        due_step=jobs.due_step + moved + run - jobs.run_steps,
+        run_steps=run,
+        demand=jobs.demand * part[:, None],
+        power_kw=jobs.power_kw * (part if jobs.power_kw.ndim == 1 else part[:, None]),
+        fixed_g=jobs.fixed_g * (effort.expected_share / periods),
+    )
+    return rows_of(jobs, np.flatnonzero(jobs.due_step <= problem.steps))
+
+
+def coarse_runs(run_steps: IntArray) -> IntArray:
+    """Lengths rounded to powers of two, so that many expected jobs become one; (n,)."""
+    return np.asarray(2 ** np.round(np.log2(run_steps)), dtype=np.int64)
+
+
+def plan_arrivals(
+    problem: FleetProblem,
+    *,
+    arrival_step: IntArray | None = None,
+    policy: Policy = "replan",
+    effort: OnlineEffort = DEFAULT_EFFORT,
+) -> FleetPlan:
+    """Replay a queue: each step plans with the jobs that have arrived by then, and starts what is due.
+
+    Args:
+        problem: All jobs and capacity; the intensity is what is forecast.
+        arrival_step: When each job becomes known; (n,), at or before its release. None takes the release.
+        policy: As in ``plan_next``.
+        effort: Limits of the work in each step.
+    Returns:
+        The plan as it was carried out; its bound is that of the prices last seen for each step.
+    Raises:
+        InputError: As ``checks.require_sound``.
+    """
+    require_sound(problem)
+    arrival = problem.jobs.release_step if arrival_step is None else arrival_step
+    board = Board(problem)
+    start, pool = board.start.copy(), board.pool.copy()
+    prices = np.zeros_like(board.free)
+    for now in np.unique(arrival):
+        known = np.flatnonzero(arrival <= now)
+        expected = expected_jobs(problem, arrival, now=int(now), effort=effort)
+        standing = Standing(start[known], pool[known], prices)
+        start[known], pool[known], prices = plan_next(
+            with_jobs(problem, known), standing, now=int(now), expected=expected, policy=policy, effort=effort
+        )
+    for job in np.flatnonzero(start != UNPLACED):
+        board.put(int(job), int(pool[job]), int(start[job]))
+    return answer(board, prices, exact=False)

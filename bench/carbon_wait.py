@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, data_folder, seconds
 
-from lowtide.planning.reserved import Prices, plan_reserved, replay_reserved, reserved_bound
-from lowtide.planning.waiting import plan_waits, wait_frontier
-from lowtide.planning.windows import StepSeries, best_pieces, seconds_in_steps
+from lowtide.planning.solvers.reserved import Prices, plan_reserved, replay_reserved, reserved_bound
+from lowtide.planning.solvers.waiting import plan_waits, wait_frontier
+from lowtide.planning.solvers.windows import StepSeries, best_pieces, seconds_in_steps
 from lowtide.testing.measured import hourly, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lowtide.planning.reserved import ReservedPlan
-    from lowtide.planning.waiting import WaitPlan
+    from lowtide.planning.solvers.reserved import ReservedPlan
+    from lowtide.planning.solvers.waiting import WaitPlan
 
 HOUR_S = 3600.0
 RESERVED_CPUS = 9

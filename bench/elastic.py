@@ -12,15 +12,15 @@ import numpy as np
 from highspy._core import _Highs
 from table import ROUNDS, Row, data_folder, per_second
 
-from lowtide.planning.widths import Widths, best_fixed_width, plan_widths, work_of
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.widths import Widths, best_fixed_width, plan_widths, work_of
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lowtide.planning.widths import WidthPlan
+    from lowtide.planning.solvers.widths import WidthPlan
 
 HOUR_S = 3600.0
 ZONES = ("CA-ON", "AU-SA", "US-CAL-CISO", "DE", "GB")

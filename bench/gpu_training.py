@@ -13,16 +13,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from table import Row, data_folder
 
-from lowtide.planning.batch import find_cheapest, find_windows
-from lowtide.planning.job_times import every_start
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows
+from lowtide.planning.solvers.job_times import every_start
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lowtide.planning.steps import PreparedSeries
+    from lowtide.planning.solvers.steps import PreparedSeries
     from lowtide_core.series import FloatArray
 
 HOUR_S = 3600.0

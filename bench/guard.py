@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from table import Row, data_folder
 
-from lowtide.planning.bands import LEAST_SIGMAS, gain_beats_error
-from lowtide.planning.chances import difference_variance
-from lowtide.planning.windows import StepSeries, best_window
+from lowtide.planning.chances import LEAST_SIGMAS, difference_variance, gain_beats_error
+from lowtide.planning.solvers.windows import StepSeries, best_window
 from lowtide.testing.measured import HOUR_S, hourly
 from lowtide_core.places import ZoneId
 from lowtide_core.spans import Span, from_epoch_s

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, per_second
 
-from lowtide.planning.durations import Durations, best_uncertain_start
-from lowtide.planning.frontier import PlaceCosts, frontier
-from lowtide.planning.loads import Load, best_load, load_from_powers
-from lowtide.planning.steps import StepSeries
+from lowtide.planning.solvers.durations import Durations, best_uncertain_start
+from lowtide.planning.solvers.frontier import PlaceCosts, frontier
+from lowtide.planning.solvers.loads import Load, best_load, load_from_powers
+from lowtide.planning.solvers.steps import StepSeries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, data_folder
 
-from lowtide.planning.pauses_cells import CellJob, cheapest_cells
+from lowtide.planning.solvers.pauses_cells import CellJob, cheapest_cells
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from table import Row, data_folder, per_second
 
-from lowtide.planning.batch import find_cheapest, find_windows, slide_cheapest, slide_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows, slide_cheapest, slide_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly, zones_of_year
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, data_folder, per_second
 
-from lowtide.planning.graph import Task, plan_graph
-from lowtide.planning.moves import Moves, best_route
-from lowtide.planning.places import Place, best_place, best_place_and_start
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.graph import Task, plan_graph
+from lowtide.planning.solvers.moves import Moves, best_route
+from lowtide.planning.solvers.places import Place, best_place, best_place_and_start
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lowtide.planning.places import Chosen
+    from lowtide.planning.solvers.places import Chosen
     from lowtide_core.series import FloatArray
 
 SETS = {

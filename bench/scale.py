@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, seconds
 
-from lowtide.planning.batch import find_cheapest, find_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.steps import StepSeries, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

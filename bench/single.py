@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, per_second
 
-from lowtide.planning.single import find_pieces, find_window
-from lowtide.planning.steps import StepSeries, prepare
-from lowtide.planning.windows import best_pieces, best_window
+from lowtide.planning.solvers.single import find_pieces, find_window
+from lowtide.planning.solvers.steps import StepSeries, prepare
+from lowtide.planning.solvers.windows import best_pieces, best_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

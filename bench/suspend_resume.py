@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from table import Row, data_folder, per_second
 
-from lowtide.planning.pauses import PauseRules, plan_pauses
-from lowtide.planning.pauses_batch import plan_pauses_batch
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.pauses import PauseRules, plan_pauses
+from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ README = Path(__file__).parents[1] / "README.md"
 COMMANDS = {
     "plan": ['lowtide plan --duration 4h --deadline "tomorrow 18:00" --power 300W'],
     "fleet": [
-        "printf 'name,duration,deadline,cpus,power\\nindex,2h,24h,4,400W\\ntrain,6h,24h,8,900W\\nreport,1h,12h,2,150W\\n' "
-        "> jobs.csv; lowtide plan-fleet jobs.csv --capacity cpus=8"
+        "printf 'name,duration,deadline,cpus,power\\nindex,2h,24h,4,400W\\ntrain,6h,24h,8,900W\\n"
+        "report,1h,12h,2,150W\\n' > jobs.csv; lowtide plan-fleet jobs.csv --capacity cpus=8"
     ],
     "regions": ["lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1"],
     "submit": [
@@ -38,7 +38,13 @@ def main() -> None:
             printed = []
             for command in commands:
                 ran = subprocess.run(
-                    command, shell=True, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                    command,
+                    shell=True,
+                    cwd=home,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
                 )
                 printed.append(ran.stdout.rstrip() if len(commands) == 1 else f"$ {command}\n{ran.stdout.rstrip()}")
             block = f"<!-- transcript: {name} -->\n\n```text\n{chr(10).join(printed)}\n```\n"

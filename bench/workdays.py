@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from table import Row, data_folder, seconds
 
-from lowtide.planning.batch import find_cheapest, find_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.single import find_pieces, find_window
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.single import find_pieces, find_window
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly
 from lowtide.testing.workdays import DEADLINES, JOBS, SLOT_S, workday_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lowtide.planning.batch import PausablePlans, WindowPlans
-    from lowtide.planning.steps import PreparedSeries
+    from lowtide.planning.solvers.batch import PausablePlans, WindowPlans
+    from lowtide.planning.solvers.steps import PreparedSeries
     from lowtide.testing.workdays import WorkdayJobs
 
 PLACES = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
 from lowtide.jobs.manner import KEEP_SHARE, DurationGuess, Judgement, Manner, Pausing
 from lowtide.jobs.window import require_time
+from lowtide.planning.chances import LEAST_SIGMAS
 from lowtide.planning.energy import booked_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import (
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 MOST_AHEAD = timedelta(days=400)
 MOST_GPUS = 100_000
 MOST_CPUS = 10_000_000
-LEAST_SIGMAS = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +92,10 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         raise InputError("No deadline is given.", hint="Say by when it must have finished: --deadline 24h.")
     manner, profile_w = manner_of(asked)
     duration_s = manner.guess.mean_s if manner.guess else parse_duration_s(asked.duration)
-    earliest_utc = parse_instant_utc(asked.earliest or "now", now_utc=now_utc)
+    earliest_utc = max(now_utc, parse_instant_utc(asked.earliest or "now", now_utc=now_utc))
     deadline_utc = parse_instant_utc(asked.deadline, now_utc=now_utc)
+    if _on_minutes(manner):  # such plans are exact on a common grain of their times
+        earliest_utc, deadline_utc = _whole_minute(earliest_utc, up=True), _whole_minute(deadline_utc, up=False)
     if deadline_utc <= now_utc:
         raise InputError(
             f"The deadline {asked.deadline!r} is in the past: it is {now_utc:%Y-%m-%dT%H:%MZ} now.",
@@ -102,11 +104,11 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         )
     require_horizon(now_utc, deadline_utc)
     # with widths the planner itself says how long the widest would take
-    require_time(max(earliest_utc, now_utc), deadline_utc, 0.0 if manner.widths else booked_s(manner, duration_s))
+    require_time(earliest_utc, deadline_utc, 0.0 if manner.widths else booked_s(manner, duration_s))
     data_gb, data_from = data_lies(asked.data, asked.data_from, home)
     return PlanRequest(
         duration_s=duration_s,
-        earliest_utc=max(earliest_utc, now_utc),
+        earliest_utc=earliest_utc,
         deadline_utc=deadline_utc,
         places=places,
         home=places[0] if asked.zone else home,
@@ -127,6 +129,17 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         max_latency_ms=1e3 * parse_latency_s(asked.max_latency) if asked.max_latency else None,
         latency_from=data_from or home,
     )
+
+
+def _on_minutes(manner: Manner) -> bool:
+    """Whether the job pauses in a manner that is planned on a grid of time."""
+    pausing = manner.pausing
+    return pausing is not None and (bool(pausing.min_run_s or manner.course) or manner.guess is not None)
+
+
+def _whole_minute(instant: datetime, *, up: bool) -> datetime:
+    whole = instant.replace(second=0, microsecond=0)
+    return whole + timedelta(minutes=1) if up and whole < instant else whole
 
 
 def places_of(asked: Asked, home: Place | None) -> tuple[Place, ...]:
@@ -244,7 +257,9 @@ def judgement_of(asked: Asked) -> Judgement:
     if price is not None and not 0 < price < float("inf"):
         raise InputError(f"--carbon-price is {price}.", hint="Give a positive number of US dollars per tonne: 100.")
     return Judgement(
-        carbon_price_usd_per_t=price, robust=asked.robust, least_sigmas=LEAST_SIGMAS if asked.guard else 0.0
+        carbon_price_usd_per_t=price,
+        robust=asked.robust,
+        least_sigmas=LEAST_SIGMAS if asked.guard and not asked.robust else 0.0,
     )
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from highspy._core import _Highs
 
-from lowtide.planning.widths import Widths, best_fixed_width, plan_widths, work_of
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.widths import Widths, best_fixed_width, plan_widths, work_of
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lowtide.planning.batch import slide_cheapest, slide_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import slide_cheapest, slide_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lowtide.planning.batch import slide_cheapest, slide_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.single import find_pieces, find_window
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import slide_cheapest, slide_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.single import find_pieces, find_window
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lowtide.planning.single import find_window
 from lowtide.planning.solve import solve
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.single import find_window
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.planning.types import Candidate, Plan, PlanProblem
 from lowtide_core.places import LOCAL, ZoneId
 from lowtide_core.quantities import parse_instant_utc
@@ -29,7 +29,7 @@ from lowtide_core.spans import parse_iso_utc
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowtide.planning.single import Found
+    from lowtide.planning.solvers.single import Found
 
 HALF_HOUR_MIN = 30
 

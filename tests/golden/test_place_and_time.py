@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowtide.planning.moves import Moves, best_route
-from lowtide.planning.places import Place, best_place, best_place_and_start
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.moves import Moves, best_route
+from lowtide.planning.solvers.places import Place, best_place, best_place_and_start
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 from lowtide_core.series import FloatArray
 

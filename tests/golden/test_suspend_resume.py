@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lowtide.planning.pauses import PauseRules, plan_pauses
-from lowtide.planning.pauses_batch import plan_pauses_batch
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.pauses import PauseRules, plan_pauses
+from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lowtide.planning.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
-from lowtide.planning.windows import Piece, StepSeries
+from lowtide.planning.solvers.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
+from lowtide.planning.solvers.windows import Piece, StepSeries
 
 MINUTE_S = 60.0
 STEP_S = 5 * MINUTE_S

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from lowtide.planning.batch import find_cheapest, find_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.steps import StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.steps import StepSeries, prepare
 from lowtide.testing.measured import hourly
 from lowtide.testing.workdays import DEADLINES, JOBS, SLOT_S, workday_jobs
 

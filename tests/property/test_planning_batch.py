@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.batch import find_cheapest, find_windows, slide_cheapest, slide_windows
-from lowtide.planning.ranks import rank_steps
-from lowtide.planning.single import find_pieces, find_window
-from lowtide.planning.steps import PreparedSeries, StepSeries, prepare
+from lowtide.planning.solvers.batch import find_cheapest, find_windows, slide_cheapest, slide_windows
+from lowtide.planning.solvers.ranks import rank_steps
+from lowtide.planning.solvers.single import find_pieces, find_window
+from lowtide.planning.solvers.steps import PreparedSeries, StepSeries, prepare
 from lowtide_core.errors import InputError
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "150"))

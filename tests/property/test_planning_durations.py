@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.durations import Durations, best_uncertain_start, survival_weights
-from lowtide.planning.windows import StepSeries, best_window
+from lowtide.planning.solvers.durations import Durations, best_uncertain_start, survival_weights
+from lowtide.planning.solvers.windows import StepSeries, best_window
 from lowtide_core.errors import InputError
 
 MANY = settings(max_examples=int(os.environ.get("LOWTIDE_EXAMPLES", "100")), deadline=None)

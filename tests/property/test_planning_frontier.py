@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.frontier import FrontierPoint, PlaceCosts, frontier, least_weighted
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.frontier import FrontierPoint, PlaceCosts, frontier, least_weighted
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
 MANY = settings(max_examples=int(os.environ.get("LOWTIDE_EXAMPLES", "100")), deadline=None)

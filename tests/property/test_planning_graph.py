@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning import graph_starts
-from lowtide.planning.graph import GraphPlan, Task, plan_graph
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers import graph_starts
+from lowtide.planning.solvers.graph import GraphPlan, Task, plan_graph
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "200"))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.loads import Load, best_load, load_cost, load_from_powers
-from lowtide.planning.windows import StepSeries, best_window
+from lowtide.planning.solvers.loads import Load, best_load, load_cost, load_from_powers
+from lowtide.planning.solvers.windows import StepSeries, best_window
 
 MANY = settings(max_examples=int(os.environ.get("LOWTIDE_EXAMPLES", "300")), deadline=None)
 START_S = 1_700_000_000 // 3600 * 3600

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.moves import Moves, best_route, route_cost
-from lowtide.planning.places import Place, Route, best_place, best_place_and_start
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.moves import Moves, best_route, route_cost
+from lowtide.planning.solvers.places import Place, Route, best_place, best_place_and_start
+from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "100"))

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning import pauses
-from lowtide.planning.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
-from lowtide.planning.pauses_batch import plan_pauses_batch
-from lowtide.planning.windows import StepSeries, best_pieces, best_window, mean_over
+from lowtide.planning.solvers import pauses
+from lowtide.planning.solvers.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
+from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
+from lowtide.planning.solvers.windows import StepSeries, best_pieces, best_window, mean_over
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "100"))
 START_S = 1_700_000_000 // 3600 * 3600

@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.reserved import Prices, plan_reserved, replay_reserved, reserved_bound
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.reserved import Prices, plan_reserved, replay_reserved, reserved_bound
+from lowtide.planning.solvers.windows import StepSeries
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "100"))
 START_S = 1_700_000_000 // 3600 * 3600

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.widths import WidthPlan, Widths, best_fixed_width, plan_widths, widths_cost
-from lowtide.planning.widths_sequence import cheapest_sequence
-from lowtide.planning.widths_whole import cheapest_slots, menu_of
-from lowtide.planning.windows import StepSeries
+from lowtide.planning.solvers.widths import WidthPlan, Widths, best_fixed_width, plan_widths, widths_cost
+from lowtide.planning.solvers.widths_sequence import cheapest_sequence
+from lowtide.planning.solvers.widths_whole import cheapest_slots, menu_of
+from lowtide.planning.solvers.windows import StepSeries
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "300"))
 START_S = 1_700_000_000 // 3600 * 3600

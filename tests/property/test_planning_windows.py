@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.single import find_pieces, find_window
-from lowtide.planning.steps import prepare
-from lowtide.planning.windows import Piece, StepSeries, best_pieces, best_window, mean_over
+from lowtide.planning.solvers.single import find_pieces, find_window
+from lowtide.planning.solvers.steps import prepare
+from lowtide.planning.solvers.windows import Piece, StepSeries, best_pieces, best_window, mean_over
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "300"))
 START_S = 1_700_000_000 // 3600 * 3600

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowtide.planning.loads import Load, best_load
-from lowtide.planning.steps import StepSeries, known_until_s
+from lowtide.planning.solvers.loads import Load, best_load
+from lowtide.planning.solvers.steps import StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import parse_iso_utc

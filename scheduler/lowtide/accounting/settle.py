@@ -15,8 +15,8 @@ from lowtide.accounting.profiles import (
     pauses_of,
     planned_profile,
 )
-from lowtide.planning.pauses import PauseRules, plan_pauses
-from lowtide.planning.windows import StepSeries, known_until_s
+from lowtide.planning.solvers.pauses import PauseRules, plan_pauses
+from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
 from lowtide_core.spans import from_epoch_s, iso_utc, to_epoch_s

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.manner import PLAIN
-from lowtide.planning.frontier import PlaceCosts, frontier
 from lowtide.planning.options import FITS_S, steps_of
-from lowtide.planning.windows import known_until_s
+from lowtide.planning.solvers.frontier import PlaceCosts, frontier
+from lowtide.planning.solvers.windows import known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.spans import from_epoch_s, iso_utc
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide.planning.fleet.types import FleetJobs, FleetProblem, Pool
-from lowtide.planning.windows import StepSeries, known_until_s
+from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL
 from lowtide_core.series import require_one_frame

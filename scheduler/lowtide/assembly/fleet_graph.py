@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from lowtide.assembly.fleet import label_of
 from lowtide.assembly.fleet_plan import FleetQuote, PlacedJob
-from lowtide.planning.graph import Task, plan_graph
-from lowtide.planning.windows import Piece, StepSeries, best_window, mean_over
+from lowtide.planning.solvers.graph import Task, plan_graph
+from lowtide.planning.solvers.windows import Piece, StepSeries, best_window, mean_over
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import from_epoch_s

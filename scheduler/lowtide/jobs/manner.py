@@ -151,19 +151,17 @@ def _require_course(course: tuple[tuple[float, float], ...]) -> None:
 
 
 def _require_combinable(manner: Manner) -> None:
-    guessed, widths = manner.guess is not None, manner.widths is not None
-    clash = (
-        "a power that varies over the run"
-        if manner.course and (guessed or widths)
-        else "a tear-down"
-        if manner.teardown_kwh and (guessed or widths)
-        else "a set-up"
-        if manner.setup_kwh and widths
-        else "a duration that is not known"
-        if guessed and widths
-        else ""
-    )
-    if clash:
+    widths, guessed = manner.widths is not None, manner.guess is not None
+    pausing = manner.pausing
+    asked = {
+        "a power that varies over the run": bool(manner.course),
+        "a tear-down": manner.teardown_kwh > 0,
+        "a set-up": manner.setup_kwh > 0 and widths,
+        "a duration that is not known": guessed and widths,
+        "pauses that cost something or are limited": widths and pausing is not None and not pausing.is_free,
+    }
+    clash = next((what for what, is_so in asked.items() if is_so and (widths or guessed)), None)
+    if clash is not None:
         other = "several widths" if widths else "a duration that is not known"
         raise InputError(
             f"{clash[0].upper()}{clash[1:]} and {other} cannot be planned together.", hint="Leave one out."

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.energy import Run, booked_s
-from lowtide.planning.windows import best_pieces, best_window
+from lowtide.planning.energy import Run, booked_s, durations_of
+from lowtide.planning.solvers.windows import best_pieces, best_window
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from lowtide.jobs.manner import DurationGuess, Manner, Pausing, WidthTable
-    from lowtide.planning.durations import Durations
-    from lowtide.planning.pauses import ProgressWeight
-    from lowtide.planning.windows import StepSeries
+    from lowtide.planning.solvers.pauses import ProgressWeight
+    from lowtide.planning.solvers.windows import StepSeries
 
 _SAME = 1e-9
 _CELLS_OF_GUESS = 96
@@ -98,7 +97,7 @@ def choose(work: Work, series: StepSeries, earliest_s: float, end_by_s: float) -
 
 def _of_load(work: Work, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
     """One run whose power varies, or whose start and end cost something."""
-    from lowtide.planning.loads import Load, best_load
+    from lowtide.planning.solvers.loads import Load, best_load
 
     ends_s, relative = _course(work)
     load = Load(
@@ -125,7 +124,7 @@ def _of_unknown_length(
     work: Work, guess: DurationGuess, series: StepSeries, earliest_s: float, end_by_s: float
 ) -> Chosen:
     """One run of which only a guess is known: least expected cost, with the deadline kept surely enough."""
-    from lowtide.planning.durations import best_uncertain_start
+    from lowtide.planning.solvers.durations import best_uncertain_start
 
     found = best_uncertain_start(
         series,
@@ -140,7 +139,7 @@ def _of_unknown_length(
 
 def _of_pauses(work: Work, pausing: Pausing, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
     """Several runs with pauses that cost something, or are limited."""
-    from lowtide.planning.pauses import PauseRules, plan_pauses
+    from lowtide.planning.solvers.pauses import PauseRules, plan_pauses
 
     rules = PauseRules(
         first_start_s=work.as_seconds(work.setup_kwh),
@@ -174,52 +173,36 @@ def over_bound(cost: float, bound: float) -> float:
 def _weight(work: Work, step_s: float, *, least: bool = False) -> ProgressWeight | None:
     """What running counts for by progress: power, or the chance to be still running; None: the same throughout.
 
-    ``least``: of a chance that falls within a cell, its value at the end in the place of its mean.
+    A chance that falls evenly is cut into cells that divide the step, as long as there are no more than so many; their
+    mean is exact for runs that end on cells. ``least``: its value at the end of each cell in the place of the mean.
     """
-    from lowtide.planning.pauses import ProgressWeight
+    from lowtide.planning.solvers.pauses import ProgressWeight
 
     guess = work.manner.guess
     if guess is not None:
-        until_s, factors = _survival(guess, step_s, least=least)
-        return ProgressWeight(until_s, factors, is_survival=True).after(work.done_s)
+        from lowtide.planning.solvers.durations import survival_weights
+
+        durations = durations_of(guess)
+        grain_s = None
+        if not guess.sample_s and guess.high_s > guess.low_s:
+            grain_s = step_s / 4
+            while (guess.high_s - guess.low_s) / grain_s > _CELLS_OF_GUESS:
+                grain_s *= 2
+        known = survival_weights(durations, guess.high_s, guess.keep_share, grain_s=grain_s)
+        factors = known.weight.tolist()
+        if least and grain_s is not None:
+            factors = [durations.survival(float(end_s)) for end_s in known.edges_s[1:]]
+        return ProgressWeight(tuple(known.edges_s[1:].tolist()), tuple(factors), is_survival=True).after(work.done_s)
     if not work.manner.course:
         return None
     ends_s, relative = _course(work)
     return ProgressWeight(tuple(ends_s.tolist()), tuple(relative.tolist()))
 
 
-def _survival(guess: DurationGuess, step_s: float, *, least: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The chance to be still running, by progress: where each stretch ends, and its mean.
-
-    Exact for a sample. Between two durations it falls evenly, and its mean over cells is exact for runs that end on
-    cells; these divide the step, as long as there are no more than so many.
-    """
-    if guess.sample_s:
-        ends_s, counts = np.unique(np.array(guess.sample_s), return_counts=True)
-        chances = 1.0 - np.concatenate(([0.0], np.cumsum(counts)[:-1])) / counts.sum()
-        return tuple(ends_s.tolist()), tuple(chances.tolist())
-    spread_s = guess.high_s - guess.low_s
-    if not spread_s:
-        return (guess.low_s,), (1.0,)
-    cell_s = step_s / 4
-    while spread_s / cell_s > _CELLS_OF_GUESS:
-        cell_s *= 2
-    ends_s = np.unique(np.concatenate((np.arange(guess.low_s, guess.high_s, cell_s), [guess.high_s])))
-    at_s = ends_s[1:] if least else (ends_s[1:] + ends_s[:-1]) / 2
-    return tuple(ends_s.tolist()), (1.0, *((guess.high_s - at_s) / spread_s).tolist())
-
-
-def durations_of(guess: DurationGuess) -> Durations:
-    """The guess as the solver of unknown durations takes it."""
-    from lowtide.planning.durations import Durations
-
-    return Durations.sample(guess.sample_s) if guess.sample_s else Durations.uniform(guess.low_s, guess.high_s)
-
-
 def _of_widths(work: Work, table: WidthTable, series: StepSeries, earliest_s: float, end_by_s: float) -> Chosen:
     """Several widths; pauses are always allowed, but for a job of one fixed width that may not pause."""
-    from lowtide.planning.widths import best_fixed_width, plan_widths
-    from lowtide.planning.widths_profile import Widths
+    from lowtide.planning.solvers.widths import best_fixed_width, plan_widths
+    from lowtide.planning.solvers.widths_profile import Widths
 
     widths = Widths(
         table.width,

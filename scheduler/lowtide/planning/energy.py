@@ -11,8 +11,9 @@ from lowtide_core.quantities import JOULES_PER_KWH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowtide.jobs.manner import Manner
-    from lowtide.planning.windows import StepSeries
+    from lowtide.jobs.manner import DurationGuess, Manner
+    from lowtide.planning.solvers.durations import Durations
+    from lowtide.planning.solvers.windows import StepSeries
     from lowtide_core.series import FloatArray
 
 
@@ -92,14 +93,7 @@ def _add_at(
 def seconds_at_mean(manner: Manner, progress_s: FloatArray, duration_s: float) -> FloatArray:
     """Energy that has been used by each progress, as seconds of running at mean power; (m,), s, expected."""
     if manner.guess is not None:
-        guess = manner.guess
-        if guess.sample_s:
-            sample = np.sort(np.array(guess.sample_s))
-            return np.asarray(np.minimum(progress_s[:, None], sample[None, :]).mean(axis=1), dtype=np.float64)
-        beyond = np.clip(progress_s - guess.low_s, 0.0, guess.high_s - guess.low_s)
-        spread = guess.high_s - guess.low_s
-        lost = beyond**2 / (2 * spread) if spread > 0 else 0.0 * beyond
-        return np.asarray(np.minimum(progress_s, guess.high_s) - lost, dtype=np.float64)
+        return durations_of(manner.guess).lasting_s(progress_s)
     if not manner.course:
         return np.asarray(progress_s, dtype=np.float64)
     shares, relative = (np.array(column) for column in zip(*manner.course, strict=True))
@@ -110,23 +104,17 @@ def seconds_at_mean(manner: Manner, progress_s: FloatArray, duration_s: float) -
 
 def still_running(manner: Manner, progress_s: float) -> float:
     """Probability that the job has not ended by this progress; 0-1."""
-    guess = manner.guess
-    if guess is None:
-        return 1.0
-    if guess.sample_s:
-        return float(np.mean(np.array(guess.sample_s) > progress_s))
-    if guess.high_s == guess.low_s:
-        return float(progress_s < guess.low_s)
-    return float(np.clip((guess.high_s - progress_s) / (guess.high_s - guess.low_s), 0.0, 1.0))
+    return 1.0 if manner.guess is None else durations_of(manner.guess).survival(progress_s)
 
 
 def booked_s(manner: Manner, duration_s: float) -> float:
     """How long the job is planned to take: its duration, or where that is not known what suffices surely enough; s."""
     guess = manner.guess
-    if guess is None:
-        return duration_s
-    if guess.sample_s:
-        sample = sorted(guess.sample_s)
-        needed = int(np.ceil(guess.keep_share * len(sample) - 1e-9))
-        return sample[max(1, needed) - 1]
-    return guess.low_s + guess.keep_share * (guess.high_s - guess.low_s)
+    return duration_s if guess is None else durations_of(guess).quantile_s(guess.keep_share)
+
+
+def durations_of(guess: DurationGuess) -> Durations:
+    """What is known of a duration, as a distribution."""
+    from lowtide.planning.solvers.durations import Durations
+
+    return Durations.sample(guess.sample_s) if guess.sample_s else Durations.uniform(guess.low_s, guess.high_s)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lowtide.planning.choice import Chosen, choose, over_bound
 from lowtide.planning.energy import Run
-from lowtide.planning.windows import Piece, StepSeries, seconds_in_steps
+from lowtide.planning.solvers.windows import Piece, StepSeries, seconds_in_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,11 +10,11 @@ import numpy as np
 
 from lowtide.jobs.manner import PLAIN
 from lowtide.planning.energy import Run
-from lowtide.planning.moves import Moves as RouteMoves
-from lowtide.planning.moves import best_route
 from lowtide.planning.options import Option, judged, option_of, restart_kwh
-from lowtide.planning.places import Place
-from lowtide.planning.windows import known_until_s
+from lowtide.planning.solvers.moves import Moves as RouteMoves
+from lowtide.planning.solvers.moves import best_route
+from lowtide.planning.solvers.places import Place
+from lowtide.planning.solvers.windows import known_until_s
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:

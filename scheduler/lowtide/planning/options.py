@@ -11,8 +11,8 @@ from lowtide.planning.chances import difference_variance
 from lowtide.planning.choice import Work
 from lowtide.planning.energy import Run, booked_s, run_energy_kwh, seconds_at_mean, still_running
 from lowtide.planning.gaps import choose_around, first_end_s, first_start_s
+from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide.planning.types import Candidate, Misfit
-from lowtide.planning.windows import StepSeries, known_until_s
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 from lowtide_core.spans import from_epoch_s, iso_utc
 

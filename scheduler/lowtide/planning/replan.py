@@ -9,8 +9,8 @@ from lowtide.planning.energy import Run
 from lowtide.planning.gaps import overlaps
 from lowtide.planning.options import FITS_S, Option, judged, option_of, remaining_s, within_price
 from lowtide.planning.solve import Decision, decide, plan_of, score_g
+from lowtide.planning.solvers.windows import known_until_s
 from lowtide.planning.types import NoPlan
-from lowtide.planning.windows import known_until_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

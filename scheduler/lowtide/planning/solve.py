@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lowtide.planning.chances import chance_of_excess
+from lowtide.planning.chances import chance_of_excess, gain_beats_error
 from lowtide.planning.energy import booked_s
 from lowtide.planning.options import (
     BASELINE,
@@ -197,7 +197,7 @@ def _beats_error(problem: PlanProblem, option: Option, other: Option) -> bool:
     if variance is None:
         return True  # nothing is known of the error
     gain_g = score_g(problem, other) - score_g(problem, option)
-    return bool(gain_g >= problem.judgement.least_sigmas * variance**0.5)
+    return gain_beats_error(gain_g, variance, problem.judgement.least_sigmas)
 
 
 def baseline_of(problem: PlanProblem) -> tuple[float | None, str]:

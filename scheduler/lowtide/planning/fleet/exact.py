@@ -165,7 +165,7 @@ def _binding(columns: Columns, capacity: FloatArray, n: int, unit: FloatArray) -
         row[resource, :, :steps][tight] = count + np.arange(np.count_nonzero(tight))
         count += int(np.count_nonzero(tight))
         limits.append(capacity[:, resource][tight] / unit[resource])
-    return row.reshape(resources, -1), np.concatenate(limits)
+    return row.reshape(resources, pools * (steps + 1)), np.concatenate(limits)
 
 
 def _most(columns: Columns, pools: int, resource: int) -> FloatArray:

@@ -10,8 +10,8 @@ import pytest
 
 from lowtide.jobs.manner import Manner, Pausing
 from lowtide.planning.solve import require_plan, solve
+from lowtide.planning.solvers.windows import StepSeries, best_window
 from lowtide.planning.types import Candidate, NoPlan, Plan, PlanProblem
-from lowtide.planning.windows import StepSeries, best_window
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL, RegionId, ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
-from lowtide.jobs.manner import KEEP_SHARE, DurationGuess, Judgement, Manner, Pausing
+from lowtide.jobs.manner import Judgement, Manner, Pausing
 from lowtide.jobs.window import require_time
 from lowtide.planning.chances import LEAST_SIGMAS
 from lowtide.planning.energy import booked_s
@@ -25,7 +25,8 @@ from lowtide_core.quantities import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lowtide.jobs.manner import WidthTable
+    from lowtide.jobs.durations import DurationGuess
+    from lowtide.jobs.widths import WidthTable
     from lowtide.settings import Settings
     from lowtide_core.places import Place
 
@@ -208,17 +209,19 @@ def duration_guess(asked: Asked) -> DurationGuess | None:
         InputError: A range that is none, or a probability without one.
     """
     low, dots, high = asked.duration.partition("..")
+    if not (asked.seen_s or dots):
+        if asked.keep_deadline:
+            raise InputError(
+                f"--keep-deadline is for a duration that is not known; {asked.duration} is.",
+                hint="Give a range, such as --duration 3h..5h.",
+            )
+        return None
+    from lowtide.jobs.durations import KEEP_SHARE, DurationGuess
+
     share = parse_share(asked.keep_deadline) if asked.keep_deadline else KEEP_SHARE
     if asked.seen_s:
         return DurationGuess(min(asked.seen_s), max(asked.seen_s), tuple(sorted(asked.seen_s)), share)
-    if dots:
-        return DurationGuess(parse_duration_s(low), parse_duration_s(high), keep_share=share)
-    if asked.keep_deadline:
-        raise InputError(
-            f"--keep-deadline is for a duration that is not known; {asked.duration} is.",
-            hint="Give a range, such as --duration 3h..5h.",
-        )
-    return None
+    return DurationGuess(parse_duration_s(low), parse_duration_s(high), keep_share=share)
 
 
 def _widths(asked: Asked) -> WidthTable | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from lowtide.jobs.manner import WidthTable
+from lowtide.jobs.widths import WidthTable
 from lowtide_core.errors import InputError, nearest
 from lowtide_core.quantities import parse_duration_s, parse_power_w
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.jobs.manner import Manner, Pausing, WidthTable
+from lowtide.jobs.manner import Manner, Pausing
+from lowtide.jobs.widths import WidthTable
 from lowtide.planning.explain import explain
 from lowtide.planning.replan import replan
 from lowtide.planning.solve import solve

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.jobs.manner import DurationGuess, Judgement, Manner, Pausing, WidthTable
+from lowtide.jobs.durations import DurationGuess
+from lowtide.jobs.manner import Judgement, Manner, Pausing
+from lowtide.jobs.widths import WidthTable
 from lowtide.planning.explain import explain, freedoms
 from lowtide.planning.replan import replan
 from lowtide.planning.solve import solve

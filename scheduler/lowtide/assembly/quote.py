@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from lowtide.assembly.problem import build_problem
 from lowtide.planning.explain import explain
-from lowtide.planning.gaps import overlaps
-from lowtide.planning.replan import replan
 from lowtide.planning.solve import require_plan, solve
 from lowtide_core.places import LOCAL
 from lowtide_core.spans import iso_utc
@@ -54,6 +52,10 @@ class Quote:
     @property
     def planned_around_until_utc(self) -> datetime | None:
         """Until when home is promised to others, where that leaves no room for this job in a part of its window."""
+        if not self.request.promised:
+            return None
+        from lowtide.planning.gaps import overlaps
+
         window_s = self.request.earliest_utc.timestamp(), self.request.deadline_utc.timestamp()
         crowded = any(overlaps(candidate.blocked, *window_s) for candidate in self.gathered.problem.candidates)
         return max((promise.end_utc for promise in self.request.promised), default=None) if crowded else None
@@ -149,6 +151,8 @@ def quote(request: PlanRequest, chain: Chain) -> Quote:
 
 def requote(request: PlanRequest, chain: Chain, kept: Sequence[Segment]) -> Quote:
     """As ``quote``, for a job that has a plan: its old segments stay where nothing better is known."""
+    from lowtide.planning.replan import replan
+
     gathered = build_problem(request, chain)
     return _quoted(request, gathered, replan(gathered.problem, kept))
 

@@ -14,7 +14,6 @@ from lowtide.asking import Asked, plan_request
 from lowtide.assembly.problem import MARGIN
 from lowtide.assembly.quote import Quote, quote
 from lowtide.cli.app import VERBS
-from lowtide.cli.frontier import frontier_lines
 from lowtide.cli.home import with_home
 from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option, with_history
 from lowtide.cli.plot import plot
@@ -65,7 +64,11 @@ def command(frontier: bool, signal: str, now_text: str, as_json: bool, **typed: 
         told = found.to_json() | ({"frontier": [choice.to_json() for choice in choices]} if frontier else {})
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join([*lines(found, now_utc), *(frontier_lines(choices) if frontier else ())]))
+        click.echo("\n".join(lines(found, now_utc)))
+        if frontier:
+            from lowtide.cli.frontier import frontier_lines
+
+            click.echo("\n".join(frontier_lines(choices)))
 
 
 def lines(found: Quote, now_utc: datetime) -> list[str]:

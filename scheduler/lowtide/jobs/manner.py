@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lowtide_core.errors import InputError
 
-KEEP_SHARE = 0.95
-"""How surely the deadline is kept where the duration is not known and nobody said how surely."""
+if TYPE_CHECKING:
+    from lowtide.jobs.durations import DurationGuess
+    from lowtide.jobs.widths import WidthTable
 
 _SAME = 1e-9
 
@@ -38,77 +40,6 @@ class Pausing:
     def is_free(self) -> bool:
         """Whether pauses cost nothing and are not limited."""
         return not self.restart_kwh and self.max_pauses is None and not self.min_run_s
-
-
-@dataclass(frozen=True, slots=True)
-class DurationGuess:
-    """The duration is not known: anything between two, or like one of those seen before.
-
-    Attributes:
-        low_s, high_s: Shortest and longest; evenly between them where there is no sample.
-        sample_s: Durations of like jobs; each as likely as the others.
-        keep_share: Probability with which the deadline is to be kept; 0-1.
-    """
-
-    low_s: float
-    high_s: float
-    sample_s: tuple[float, ...] = ()
-    keep_share: float = KEEP_SHARE
-
-    def __post_init__(self) -> None:
-        if not 0 < self.low_s <= self.high_s < float("inf"):
-            raise InputError(
-                f"A duration between {self.low_s:g} s and {self.high_s:g} s cannot be.",
-                hint="Give the shorter one first, as in 3h..5h.",
-            )
-        if not 0 < self.keep_share <= 1:
-            raise InputError(
-                f"A deadline kept with probability {self.keep_share:g} cannot be planned for.",
-                hint="Give more than 0 % and at most 100 %, such as 95%.",
-            )
-
-    @property
-    def mean_s(self) -> float:
-        """The expected duration."""
-        return sum(self.sample_s) / len(self.sample_s) if self.sample_s else (self.low_s + self.high_s) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class WidthTable:
-    """What the job does and draws at each width (servers, accelerators); width 0, a pause, is always allowed.
-
-    Attributes:
-        width, throughput, power_w: One entry per width, ascending; throughput in any unit of work per second.
-        base: The width for which the job's duration is given.
-        whole_steps: One width per step of the intensity, instead of changing at any time.
-        switch_kwh: IT energy of each change of width; needs whole steps.
-        idle_power_w: Drawn during a pause.
-        excluded: Widths that were left out, and why ("8: needs 96 GB, there are 80").
-        fixed: One width for the whole run, because what runs it cannot change it.
-    """
-
-    width: tuple[int, ...]
-    throughput: tuple[float, ...]
-    power_w: tuple[float, ...]
-    base: int
-    whole_steps: bool = False
-    switch_kwh: float = 0.0
-    idle_power_w: float = 0.0
-    excluded: tuple[str, ...] = ()
-    fixed: bool = False
-
-    def __post_init__(self) -> None:
-        sound = len(self.width) == len(self.throughput) == len(self.power_w) > 0
-        if not sound or self.base not in self.width or sorted(set(self.width)) != list(self.width):
-            raise InputError(
-                f"The widths {self.width} with base {self.base} cannot be used.",
-                hint="List each width once, ascending, with its throughput and power, the base among them.",
-            )
-
-    def at(self, width: int) -> tuple[float, float]:
-        """Throughput and power of a width."""
-        place = self.width.index(width)
-        return self.throughput[place], self.power_w[place]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from lowtide.jobs.manner import Manner
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """One stretch of time that is promised to a job, with the IT power that it draws then; W."""
 
     job: str
@@ -21,8 +19,7 @@ class Promise:
     power_w: float
 
 
-@dataclass(frozen=True, slots=True)
-class HomeLimits:
+class HomeLimits(NamedTuple):
     """What this machine may run at once; None is no limit.
 
     Attributes:

@@ -12,7 +12,9 @@ from lowtide.planning.solvers.windows import best_pieces, best_window
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
-    from lowtide.jobs.manner import DurationGuess, Manner, Pausing, WidthTable
+    from lowtide.jobs.durations import DurationGuess
+    from lowtide.jobs.manner import Manner, Pausing
+    from lowtide.jobs.widths import WidthTable
     from lowtide.planning.solvers.pauses import ProgressWeight
     from lowtide.planning.solvers.windows import StepSeries
 

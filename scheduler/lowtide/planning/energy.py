@@ -11,7 +11,8 @@ from lowtide_core.quantities import JOULES_PER_KWH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowtide.jobs.manner import DurationGuess, Manner
+    from lowtide.jobs.durations import DurationGuess
+    from lowtide.jobs.manner import Manner
     from lowtide.planning.solvers.durations import Durations
     from lowtide.planning.solvers.windows import StepSeries
     from lowtide_core.series import FloatArray

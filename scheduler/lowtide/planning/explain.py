@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lowtide.planning.options import at_once_g
 from lowtide.planning.shares import shapley
@@ -20,16 +20,14 @@ _NOTHING_SHARE = 1e-9
 """Of the emissions: what a relaxed limit brings less than this is nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """A limit without which the plan would be better: its name, and by how much."""
 
     limit: str
     gain_g: float
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """The parts of a saving, and what would make it larger.
 
     Attributes:

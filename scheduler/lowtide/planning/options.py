@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide.planning.chances import difference_variance
-from lowtide.planning.choice import Work
+from lowtide.planning.choice import Work, choose
 from lowtide.planning.energy import Run, booked_s, run_energy_kwh, seconds_at_mean, still_running
-from lowtide.planning.gaps import choose_around, first_end_s, first_start_s
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide.planning.types import Candidate, Misfit
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
@@ -72,6 +71,8 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
         return _too_short(candidate, earliest_s + work.least_s, deadline_s, known_s)
     chosen = _choose(problem, place, earliest_s, end_by_s)
     if chosen is None:
+        from lowtide.planning.gaps import first_end_s
+
         return _no_room(candidate, work, first_end_s(work, candidate.blocked, earliest_s), deadline_s, known_s)
     runs = tuple(run._replace(place=place) for run in chosen.runs)
     option = option_of(problem, runs, known_s, over_bound=chosen.over_bound, exact=chosen.exact)
@@ -119,13 +120,16 @@ def within_price(problem: PlanProblem, option: Option) -> Option | Misfit:
 def _choose(problem: PlanProblem, place: int, earliest_s: float, end_by_s: float) -> Chosen | None:
     """The runs of least cost at the candidate; None where what is promised there leaves no room."""
     candidate = problem.candidates[place]
-    series = judged(problem, candidate)
+    work, series = _work(problem, candidate), judged(problem, candidate)
+    if not candidate.blocked:
+        return choose(work, series, earliest_s, end_by_s)
+    from lowtide.planning.gaps import choose_around
 
     def cost_of(runs: tuple[Run, ...]) -> float:
         kwh = facility_kwh(problem, [run._replace(place=place) for run in runs])[place]
         return float(kwh[kwh > 0] @ series.values[kwh > 0])
 
-    return choose_around(_work(problem, candidate), series, earliest_s, end_by_s, candidate.blocked, cost_of)
+    return choose_around(work, series, earliest_s, end_by_s, candidate.blocked, cost_of)
 
 
 def _work(problem: PlanProblem, candidate: Candidate) -> Work:
@@ -289,6 +293,8 @@ def soonest(problem: PlanProblem, candidate: Candidate) -> tuple[Run, ...]:
     runs = at_once(problem, candidate)
     if not candidate.blocked:
         return runs
+    from lowtide.planning.gaps import first_start_s
+
     length_s = runs[0].end_s - runs[0].start_s
     start_s = first_start_s(candidate.blocked, runs[0].start_s, length_s)
     return (runs[0]._replace(start_s=start_s, end_s=start_s + length_s),) if start_s < float("inf") else ()

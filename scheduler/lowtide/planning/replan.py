@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowtide.planning.energy import Run
@@ -38,7 +37,7 @@ def replan(problem: PlanProblem, kept: Sequence[Segment]) -> Plan | NoPlan:
     kept_g = score_g(problem, old)
     if kept_g - score_g(problem, fresh.best) > _BETTER_SHARE * abs(kept_g):
         return plan_of(problem, fresh)
-    return plan_of(problem, replace(fresh, best=old, held_back_g=0.0))
+    return plan_of(problem, fresh._replace(best=old, held_back_g=0.0))
 
 
 def keep(problem: PlanProblem, kept: Sequence[Segment]) -> Option | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide.planning.chances import chance_of_excess, gain_beats_error
 from lowtide.planning.energy import booked_s
@@ -33,8 +33,7 @@ _AT_EDGE_S = 1e-3
 G_PER_T = 1e6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decision:
+class Decision(NamedTuple):
     """The option that is taken, and what was decided against.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lowtide.jobs.manner import EXPECTED, PLAIN, Judgement, Manner
 
@@ -43,8 +43,7 @@ class Candidate:
     blocked_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moves:
+class Moves(NamedTuple):
     """Continuing elsewhere after a pause. Row: from this candidate; column: to that one; the diagonal is 0.
 
     Attributes:

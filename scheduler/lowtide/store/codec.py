@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lowtide.jobs.manner import DurationGuess, Judgement, Manner, Pausing, WidthTable
+from lowtide.jobs.durations import DurationGuess
+from lowtide.jobs.manner import Judgement, Manner, Pausing
 from lowtide.jobs.spec import JobSpec
+from lowtide.jobs.widths import WidthTable
 from lowtide.planning.types import ForecastUsed, Misfit, Plan, Segment
 from lowtide_core.places import Place, RegionId, ZoneId
 from lowtide_core.series import Frame

@@ -13,7 +13,7 @@ from lowtide.planning.fleet.columns import capacity_of, columns_of, with_jobs
 from lowtide.planning.fleet.exact import choose
 from lowtide.planning.fleet.groups import merge
 from lowtide.planning.fleet.master import solve_master
-from lowtide.planning.fleet.polish import missing_by_priority
+from lowtide.planning.fleet.polish import column_now, missing_by_priority
 from lowtide.planning.fleet.prices import ascend, least_of_jobs, proven_bound_g
 from lowtide.planning.fleet.relax import misfits_of, relax_for
 from lowtide.planning.fleet.repair import improve, make_room, round_mix
@@ -31,8 +31,9 @@ class Effort:
     """Limits of the work, in counts: the same input always gives the same plan, on any machine.
 
     Attributes:
-        exact_columns: Problems with at most so many ways to run their jobs are solved exactly, if ``nodes`` suffice.
-        nodes: Of each mixed-integer programme.
+        tiny_columns: With at most so many ways to run the jobs nothing but the exact solution is looked for.
+        exact_columns: With at most so many the plan is handed to the exact solution to be proven or bettered.
+        mip_work: Limit of nodes x columns^2 of each mixed-integer programme.
         ascent: Evaluations of the prices.
         master_groups: With at most so many groups of like jobs the linear programme is solved to its end; beyond, the
             prices of the ascent have to do, and the bound is a little weaker.
@@ -41,8 +42,9 @@ class Effort:
         passes: Over all jobs, to move single ones.
     """
 
+    tiny_columns: int = 300
     exact_columns: int = 2000
-    nodes: int = 500
+    mip_work: int = 60_000_000
     ascent: int = 600
     master_groups: int = 4000
     iterations: int = 200_000
@@ -80,47 +82,64 @@ def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetP
     if not able.size:
         return answer(board, np.zeros_like(board.free), exact=True)
     part = with_jobs(problem, able)
-    ways = np.maximum(0, part.jobs.due_step - part.jobs.run_steps - part.jobs.release_step + 1)
-    if int(ways @ part.jobs.allowed.sum(axis=1)) <= effort.exact_columns and _place_exactly(board, part, able, effort):
+    count = _columns_in(part)
+    if count <= effort.tiny_columns and _place_exactly(board, able, part, None, effort):
         return answer(board, None, exact=True)
-    prices = _place_jointly(board, part, able, effort)
+    trial = Board(part)
+    prices = _place_jointly(trial, part, effort)
+    _carry(trial, board, able)
+    if count <= effort.exact_columns and _place_exactly(board, able, part, trial, effort):
+        return answer(board, None, exact=True)
+    placed = np.flatnonzero(board.start != UNPLACED)
+    if placed.size < able.size and placed.size:  # the prices of a crowd that does not fit say little of those that do
+        prices = priced_mix(with_jobs(problem, placed), effort)[2]
     return answer(board, prices, exact=False)
 
 
-def _place_exactly(board: Board, part: FleetProblem, able: IntArray, effort: Effort) -> bool:
-    """Place the jobs as the mixed-integer programme says; False, and an empty board, where it was not solved."""
+def _columns_in(problem: FleetProblem) -> int:
+    jobs = problem.jobs
+    starts = np.maximum(0, jobs.due_step - jobs.run_steps - jobs.release_step + 1)
+    return int(starts @ jobs.allowed.sum(axis=1))
+
+
+def _place_exactly(board: Board, able: IntArray, part: FleetProblem, trial: Board | None, effort: Effort) -> bool:
+    """Place the jobs as the mixed-integer programme says, if that is better than the trial; whether it is optimal."""
     columns = columns_of(part)
-    found = choose(columns, capacity_of(part), part.jobs, nodes=effort.nodes, hint=None)
-    if found.column is None or not found.exact:
+    hint = None if trial is None else column_now(columns, trial, np.arange(part.jobs.count))
+    nodes = max(1, effort.mip_work // max(1, columns.count) ** 2)
+    found = choose(columns, capacity_of(part), part.jobs, nodes=nodes, hint=hint)
+    if found.column is None:
         return False
-    before = board.snapshot()
+    better = Board(part)
     for row in np.flatnonzero(found.column != UNPLACED):
         column = found.column[row]
-        board.put(int(able[row]), int(columns.pool[column]), int(columns.start[column]))
-    if board.overloaded().size:  # within the solver's tolerance, and not within ours
-        board.restore(before)
+        better.put(int(row), int(columns.pool[column]), int(columns.start[column]))
+    if better.overloaded().size:  # within the solver's tolerance, and not within ours
         return False
-    return True
+    if found.exact or (trial is not None and _rank(better) < _rank(trial)):
+        board.clear()
+        _carry(better, board, able)
+    return found.exact
 
 
-def _place_jointly(board: Board, part: FleetProblem, able: IntArray, effort: Effort) -> FloatArray:
-    """Place the jobs by prices, rounding and moves; the prices (P, K, T), g per unit and step."""
-    trial = Board(part)
-    prices = _place_by_prices(trial, part, effort)
-    if trial.unplaced().size:
-        _fill(trial, prices, effort)
-    improve(trial, least_of_jobs(part, np.zeros_like(prices)), effort.passes)
+def _carry(trial: Board, board: Board, able: IntArray) -> None:
+    """Put the jobs of a board of some of the jobs on the board of all."""
     for row in np.flatnonzero(trial.start != UNPLACED):
         board.put(int(able[row]), int(trial.pool[row]), int(trial.start[row]))
-    placed = np.flatnonzero(board.start != UNPLACED)
-    if placed.size < able.size:
-        prices = priced_mix(with_jobs(board.problem, placed), effort)[2] if placed.size else prices
-    return prices
 
 
-def _place_by_prices(board: Board, problem: FleetProblem, effort: Effort) -> FloatArray:
+def _rank(board: Board) -> tuple[tuple[int, ...], float]:
+    """The less, the better: who has no place, then the emissions."""
+    return _missing(board), board.emissions_g()
+
+
+def _place_jointly(board: Board, problem: FleetProblem, effort: Effort) -> FloatArray:
+    """Place the jobs by prices, rounding and moves; the prices (P, K, T), g per unit and step."""
     groups, columns, prices, mix = priced_mix(problem, effort)
     round_mix(board, groups, columns, mix, prices)
+    if board.unplaced().size:
+        _fill(board, prices, effort)
+    improve(board, least_of_jobs(problem, np.zeros_like(prices)), effort.passes)
     return prices
 
 

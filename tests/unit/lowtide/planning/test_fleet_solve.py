@@ -13,7 +13,7 @@ from lowtide.planning.fleet.types import FleetJobs, FleetProblem, Pool
 from lowtide_core.errors import InputError
 
 EVENING = [300.0, 300.0, 100.0, 100.0, 300.0, 300.0]
-HEURISTIC = Effort(exact_columns=0)
+HEURISTIC = Effort(tiny_columns=0, exact_columns=0)
 
 
 def jobs(count: int, *, run: int = 1, demand: float = 1.0, pools: int = 1, steps: int = 6) -> FleetJobs:

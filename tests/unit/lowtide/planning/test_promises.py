@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lowtide.assembly.promises import ALWAYS, blocked_at_home
-from lowtide.jobs.manner import Judgement, Manner, Pausing, WidthTable
+from lowtide.jobs.manner import Judgement, Manner, Pausing
 from lowtide.jobs.promises import HomeLimits, Promise
+from lowtide.jobs.widths import WidthTable
 from lowtide.planning.explain import explain
 from lowtide.planning.gaps import free_spans, overlaps
 from lowtide.planning.solve import require_plan, solve

@@ -12,7 +12,8 @@ import pytest
 from lowtide.asking import Asked, plan_request
 from lowtide.assembly.quote import Quote, quote
 from lowtide.cli.app import run
-from lowtide.jobs.manner import Manner, WidthTable
+from lowtide.jobs.manner import Manner
+from lowtide.jobs.widths import WidthTable
 from lowtide.service.promises import with_promises
 from lowtide.service.replanning import replanner
 from lowtide.service.submitting import Order, submit

@@ -13,13 +13,16 @@ import tempfile
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
+AN_AFTERNOON = "--now 2026-11-24T15:04Z"
+"""What the README shows does not depend on the hour at which it is written."""
+
 COMMANDS = {
-    "plan": ['lowtide plan --duration 4h --deadline "tomorrow 18:00" --power 300W'],
+    "plan": [f'lowtide plan --duration 4h --deadline "tomorrow 18:00" --power 300W {AN_AFTERNOON}'],
     "fleet": [
         "printf 'name,duration,deadline,cpus,power\\nindex,2h,24h,4,400W\\ntrain,6h,24h,8,900W\\n"
-        "report,1h,12h,2,150W\\n' > jobs.csv; lowtide plan-fleet jobs.csv --capacity cpus=8"
+        f"report,1h,12h,2,150W\\n' > jobs.csv; lowtide plan-fleet jobs.csv --capacity cpus=8 {AN_AFTERNOON}"
     ],
-    "regions": ["lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1"],
+    "regions": [f"lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1 {AN_AFTERNOON}"],
     "submit": [
         'lowtide submit --duration 1m --deadline 5m --name hello --wait -- sh -c "echo hello; sleep 2"',
         "lowtide jobs",

@@ -70,13 +70,15 @@ def test_the_planner_s_page_knows_every_option_and_column() -> None:
 
 
 def test_the_transcripts_have_the_lines_that_the_commands_print(folder: Path) -> None:
-    """Figures move with the day; the words and the order of the lines do not."""
+    """Asked as on the day of which they tell, since the advice at the end depends on it."""
     for name, command in (
-        ("plan", "lowtide plan --duration 4h --deadline 24h --power 300W --zone DE"),
+        ("plan", "lowtide plan --duration 4h --deadline 2026-11-25T18:00Z --power 300W --zone DE"),
+        ("fleet", "lowtide plan-fleet jobs.csv --capacity cpus=8 --zone DE"),
         ("regions", "lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1"),
     ):
         shown = transcript(name)
-        ran = subprocess.run(command.split(), cwd=folder, env=environment(folder), capture_output=True, text=True)
+        asked = [*command.split(), "--now", "2026-11-24T15:04Z"]
+        ran = subprocess.run(asked, cwd=folder, env=environment(folder), capture_output=True, text=True)
         first_words = [line.split()[0].rstrip(",:") for line in ran.stdout.splitlines() if line[:1].isalpha()]
         assert first_words, ran.stderr
         missing = [word for word in first_words if not re.search(rf"^ *{re.escape(word)}\b", shown, re.MULTILINE)]

@@ -235,8 +235,9 @@ def _reasons(found: Quote) -> list[str]:
     if told.against_g and len(told.saved_g) > 1 and any(abs(grams) > _NOTHING_G for grams in told.saved_g.values()):
         parts = (f"{_BRINGS[freedom]} {figures.signed_grams(-grams)}" for freedom, grams in told.saved_g.items())
         lines.append(f"made of: {' · '.join(parts)}")
-    if told.binding:
-        parts = (f"{binding.limit} (relaxed: {figures.signed_grams(-binding.gain_g)})" for binding in told.binding)
+    binding = [one for one in told.binding if one.limit != "guard"]  # that is said above, with what was held back
+    if binding:
+        parts = (f"{one.limit} (relaxed: {figures.signed_grams(-one.gain_g)})" for one in binding)
         lines.append(f"binding: {' · '.join(parts)}")
     return lines
 

@@ -16,7 +16,7 @@ from lowtide.planning.fleet.solve import Effort, plan_fleet
 from lowtide.planning.fleet.types import FleetJobs, FleetPlan, FleetProblem, Pool
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "100"))
-HEURISTIC = Effort(exact_columns=0, ascent=40, tries=50, passes=5)
+HEURISTIC = Effort(tiny_columns=0, exact_columns=0, ascent=40, tries=50, passes=5)
 STEP_S = 1800.0
 
 Way = tuple[int, int] | None

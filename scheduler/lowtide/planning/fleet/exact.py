@@ -54,10 +54,11 @@ def choose(columns: Columns, capacity: FloatArray, jobs: FleetJobs, *, nodes: in
     exact = True
     for priority in np.unique(jobs.priority)[::-1]:
         outside = np.where(jobs.priority == priority, 1.0, 0.0)
-        exact &= model.settle(model.on_outside(outside), hint)
-        hint = model.chosen()
+        done, hint = model.settle(model.on_outside(outside), hint)
+        exact &= done
     if np.unique(jobs.share).size > 1 and hint is not None and (hint == UNPLACED).any():
-        exact &= model.settle(model.on_peak(), hint)
+        done, hint = model.settle(model.on_peak(), hint)
+        exact &= done
     exact &= model.minimise(model.cost, hint) == "optimal"
     return Choice(model.chosen(), exact)
 
@@ -106,15 +107,16 @@ class _Model:
         """The objective that is the share of the group served most."""
         return np.concatenate([np.zeros(self.count - 1), np.ones(1)])
 
-    def settle(self, objective: FloatArray, hint: IntArray | None) -> bool:
-        """Minimise, and hold what was reached from now on; whether it is the optimum."""
+    def settle(self, objective: FloatArray, hint: IntArray | None) -> tuple[bool, IntArray | None]:
+        """Minimise, and hold what was reached from now on; whether it is the optimum, and the choice."""
         outcome = self.minimise(objective, hint)
-        if self.chosen() is None:
-            return False
+        chosen = self.chosen()
+        if chosen is None:
+            return False, hint
         reached = float(self.model.getInfo().objective_function_value)
         used = np.flatnonzero(objective)
         self.model.addRow(-np.inf, reached + _SLACK, used.size, used.astype(np.int32), objective[used])
-        return outcome == "optimal"
+        return outcome == "optimal", chosen
 
     def minimise(self, objective: FloatArray, hint: IntArray | None) -> Outcome:
         self.model.changeColsCost(self.count, np.arange(self.count, dtype=np.int32), objective)

@@ -10,7 +10,7 @@ import numpy as np
 from lowtide.planning.fleet.board import Board
 from lowtide.planning.fleet.checks import loads, require_sound
 from lowtide.planning.fleet.columns import capacity_of, power_of_pairs, rows_of, with_jobs
-from lowtide.planning.fleet.repair import make_room, round_mix
+from lowtide.planning.fleet.repair import improve_at_prices, make_room, round_mix
 from lowtide.planning.fleet.solve import Effort, answer, priced_mix
 from lowtide.planning.fleet.types import UNPLACED, FleetJobs
 
@@ -38,8 +38,8 @@ class OnlineEffort:
 
     prices: Effort = _STEP_EFFORT
     tries: int = 50
-    days: int = 1
-    ahead_days: float = 1.0
+    days: int = 14
+    ahead_days: float = 2.0
     expected_share: float = 1.0
 
 
@@ -109,6 +109,7 @@ def _place(board: Board, outlook: FleetProblem, before: FloatArray, effort: Onli
     round_mix(board, groups, columns, mix, prices)
     if board.unplaced().size:
         make_room(board, prices, effort.tries)
+    improve_at_prices(board, prices)
     return prices
 
 

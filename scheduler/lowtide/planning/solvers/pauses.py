@@ -113,12 +113,21 @@ class ProgressWeight:
                 factors=self.factors,
             )
 
-    def after(self, done_s: float) -> ProgressWeight:
-        """The weight of what is left when so much is done; s. A survival is then of the jobs that still run."""
+    def after(self, done_s: float, *, still: float | None = None) -> ProgressWeight:
+        """The weight of what is left when so much is done; s. A survival is then of the jobs that still run.
+
+        Args:
+            still: Of a survival, the probability to be still running at that progress; 0-1. A factor stands for a
+                stretch, of which a part may be done: only with this number are means and lower bounds alike divided by
+                the same. None, or 0 (no known length is so long): the factor that holds there.
+        """
+        if still is not None:
+            _require_amount("still", still)
         kept = [i for i, end_s in enumerate(self.until_s) if end_s > done_s] or [len(self.until_s) - 1]
         factors = [self.factors[i] for i in kept]
-        if self.is_survival and factors[0] > 0:
-            factors = [factor / factors[0] for factor in factors]
+        share = still or factors[0]
+        if self.is_survival and share > 0:
+            factors = [min(1.0, factor / share) for factor in factors]
         ends_s = [max(self.until_s[i] - done_s, _SAME_S) for i in kept]
         return replace(self, until_s=tuple(ends_s), factors=tuple(factors))
 

@@ -101,6 +101,13 @@ def test_the_weight_of_what_is_left() -> None:
     weight = ProgressWeight((100.0, 300.0, 400.0), (0.8, 0.4, 0.1), is_survival=True)
     assert weight.after(100.0) == ProgressWeight((200.0, 300.0), (1.0, 0.25), is_survival=True)
     assert weight.after(50.0) == ProgressWeight((50.0, 250.0, 350.0), (1.0, 0.5, 0.125), is_survival=True)
+    # half of the first stretch is done: the chance there is between its ends, and no chance is above 1
+    assert weight.after(50.0, still=0.75).factors == (1.0, 0.4 / 0.75, 0.1 / 0.75)
+    assert weight.after(50.0, still=0.95).factors == (0.8 / 0.95, 0.4 / 0.95, 0.1 / 0.95)
+    assert weight.after(50.0, still=0.0) == weight.after(50.0)
+    with pytest.raises(InputError) as refused:
+        weight.after(50.0, still=math.nan)
+    assert math.isnan(refused.value.facts["still"])
     plain = ProgressWeight((100.0, 300.0), (2.0, 1.0))
     assert plain.after(1000.0).at(np.array([0.0, 10.0])).tolist() == [1.0, 1.0]
     assert plain.integral_s(np.array([0.0, 50.0, 200.0, 500.0])).tolist() == [0.0, 100.0, 300.0, 600.0]

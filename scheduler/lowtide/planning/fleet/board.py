@@ -13,6 +13,7 @@ from lowtide.planning.fleet.types import UNPLACED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lowtide.planning.fleet.columns import Columns
     from lowtide.planning.fleet.types import BoolArray, FleetProblem, IntArray
     from lowtide_core.series import FloatArray
 
@@ -188,3 +189,18 @@ def placed_emissions_g(problem: FleetProblem, start: IntArray, pool: IntArray) -
     run_g = sums[first + problem.jobs.run_steps[placed]] - sums[first]
     emissions_g[placed] = power_of_pairs(problem)[placed, where] * run_g + problem.jobs.fixed_g[placed, where]
     return emissions_g
+
+
+def column_now(columns: Columns, board: Board, rows: IntArray) -> IntArray:
+    """The column in which each job runs, ``UNPLACED`` where it has no place; (m,)."""
+    placed = board.start[rows] != UNPLACED
+    first = np.where(placed, board.pool[rows] * (columns.steps + 1) + board.start[rows], -1)
+    hits = np.flatnonzero(columns.first == first[columns.job])
+    now = np.full(rows.size, UNPLACED)
+    now[columns.job[hits]] = hits
+    return now
+
+
+def missing_by_priority(priority: FloatArray, outside: BoolArray) -> tuple[int, ...]:
+    """How many jobs have no place, of each priority from the highest down: the less of two such tuples is better."""
+    return tuple(int(np.count_nonzero(outside & (priority == level))) for level in np.unique(priority)[::-1])

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.fleet.board import Board, placed_emissions_g
+from lowtide.planning.fleet.board import Board, column_now, missing_by_priority, placed_emissions_g
 from lowtide.planning.fleet.checks import require_sound
 from lowtide.planning.fleet.columns import capacity_of, columns_of, with_jobs
 from lowtide.planning.fleet.exact import choose
 from lowtide.planning.fleet.groups import merge
 from lowtide.planning.fleet.master import solve_master
-from lowtide.planning.fleet.polish import column_now, missing_by_priority
 from lowtide.planning.fleet.prices import ascend, least_of_jobs, proven_bound_g
 from lowtide.planning.fleet.relax import misfits_of, relax_for
 from lowtide.planning.fleet.repair import improve, make_room, round_mix

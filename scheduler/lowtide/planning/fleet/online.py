@@ -10,7 +10,7 @@ import numpy as np
 from lowtide.planning.fleet.board import Board
 from lowtide.planning.fleet.checks import loads, require_sound
 from lowtide.planning.fleet.columns import capacity_of, power_of_pairs, rows_of, with_jobs
-from lowtide.planning.fleet.repair import improve_at_prices, make_room, round_mix
+from lowtide.planning.fleet.repair import make_room, round_mix
 from lowtide.planning.fleet.solve import Effort, answer, priced_mix
 from lowtide.planning.fleet.types import UNPLACED, FleetJobs
 
@@ -34,6 +34,7 @@ class OnlineEffort:
         tries: Ways tried to make room for jobs that have no place.
         days: Days of arrivals of which the mean stands for those to come.
         ahead_days: How far ahead arrivals are expected.
+        expected_share: What is expected, as a share of that mean: more keeps more room for a rush.
     """
 
     prices: Effort = _STEP_EFFORT
@@ -109,7 +110,6 @@ def _place(board: Board, outlook: FleetProblem, before: FloatArray, effort: Onli
     round_mix(board, groups, columns, mix, prices)
     if board.unplaced().size:
         make_room(board, prices, effort.tries)
-    improve_at_prices(board, prices)
     return prices
 
 

@@ -74,22 +74,6 @@ def _reinsert(board: Board, job: int) -> bool:
     return better
 
 
-def improve_at_prices(board: Board, prices: FloatArray) -> None:
-    """Move single jobs once to where emissions and priced demand are least, large ones first."""
-    prefixes = price_prefixes(prices)
-    placed = np.flatnonzero(board.start != UNPLACED)
-    for job in placed[np.argsort(-board.size[placed], kind="stable")]:
-        pool, start = int(board.pool[job]), int(board.start[job])
-        board.take(int(job))
-        ways = board.ways(int(job))
-        values = np.where(ways.fits, ways.emissions_g + board.worth(int(job), ways.pools, prefixes), np.inf)
-        where, later = divmod(int(values.argmin()), values.shape[1])
-        now_g = float(values[np.searchsorted(ways.pools, pool), start - ways.first])
-        if values[where, later] < now_g - _GAIN * abs(now_g):
-            pool, start = int(ways.pools[where]), ways.first + later
-        board.put(int(job), pool, start)
-
-
 def make_room(board: Board, prices: FloatArray, tries: int) -> None:
     """Place jobs that have no place by moving others away, until nothing more is gained or the tries are spent.
 

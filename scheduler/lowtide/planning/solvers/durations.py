@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.solvers.loads import Load, best_load
-from lowtide.planning.solvers.steps import FIT_TOLERANCE_S, known_until_s
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, known_until_s
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def best_uncertain_start(
         )
     known_s = known_until_s(series, earliest_s)
     latest_s = min(deadline_s, known_s) - promised_s
-    if earliest_s - latest_s > FIT_TOLERANCE_S:
+    if earliest_s - latest_s > SAME_INSTANT_S:
         limit = "the deadline" if deadline_s <= known_s else "the end of the known series"
         raise InputError(
             f"A run that ends within {promised_s:g} s with probability {probability:g} does not fit before {limit}.",
@@ -270,9 +270,9 @@ def best_uncertain_start(
     return UncertainWindow(
         start_s=found.start_s,
         expected_cost=found.cost,
-        keeps_deadline_probability=1.0 - durations.survival(deadline_s - found.start_s + FIT_TOLERANCE_S),
+        keeps_deadline_probability=1.0 - durations.survival(deadline_s - found.start_s + SAME_INSTANT_S),
         latest_start_s=latest_s,
-        beyond_known_probability=durations.survival(counted_s + FIT_TOLERANCE_S),
+        beyond_known_probability=durations.survival(counted_s + SAME_INSTANT_S),
     )
 
 

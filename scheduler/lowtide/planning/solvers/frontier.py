@@ -11,7 +11,7 @@ import numpy as np
 
 from lowtide.planning.solvers.loads import Load, cost_course, steps_within
 from lowtide.planning.solvers.single import find_pieces
-from lowtide.planning.solvers.steps import FIT_TOLERANCE_S, Piece, known_until_s, prepare
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, known_until_s, prepare
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -187,7 +187,7 @@ def _window(place: PlaceCosts, duration_s: float, earliest_s: float, deadline_s:
     if math.isinf(start_s):
         return None
     end_s = min(deadline_s, known_until_s(place.series, start_s))
-    return Piece(start_s, end_s) if end_s - start_s >= duration_s - FIT_TOLERANCE_S else None
+    return Piece(start_s, end_s) if end_s - start_s >= duration_s - SAME_INSTANT_S else None
 
 
 def _no_room(places: Sequence[PlaceCosts], duration_s: float, earliest_s: float, deadline_s: float) -> InputError:

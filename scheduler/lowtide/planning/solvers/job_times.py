@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import FIT_TOLERANCE_S
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ def starts_on_steps(series: PreparedSeries, duration_s: float, slack_s: float) -
             slack_s=slack_s,
         )
     short_by_s = duration_s + slack_s - series.size * series.step_s
-    if short_by_s > FIT_TOLERANCE_S:
+    if short_by_s > SAME_INSTANT_S:
         raise InputError(
             f"A run of {duration_s:g} s with a slack of {slack_s:g} s does not fit into the series.",
             hint=f"Give a series that is {short_by_s:g} s longer.",
             short_by_s=short_by_s,
         )
-    return int((FIT_TOLERANCE_S - short_by_s) / series.step_s) + 1
+    return int((SAME_INSTANT_S - short_by_s) / series.step_s) + 1
 
 
 def every_start(series: PreparedSeries, duration_s: float, slack_s: float) -> JobTimes:
@@ -95,10 +95,10 @@ def fitting(series: PreparedSeries, times: JobTimes) -> BoolArray:
     """Whether each job fits into its window, and the series covers that without a gap; (m,)."""
     begin_s, end_s, duration_s = times.since(series.start_s)
     known_s = series.size * series.step_s
-    inside = (begin_s >= 0) & (begin_s < known_s) & (end_s <= known_s + FIT_TOLERANCE_S)
-    inside &= begin_s + duration_s <= end_s + FIT_TOLERANCE_S
+    inside = (begin_s >= 0) & (begin_s < known_s) & (end_s <= known_s + SAME_INSTANT_S)
+    inside &= begin_s + duration_s <= end_s + SAME_INSTANT_S
     first = np.where(inside, begin_s / series.step_s, 0.0).astype(np.int64)
-    last = np.where(inside, np.ceil((end_s - FIT_TOLERANCE_S) / series.step_s), 0.0).astype(np.int64)
+    last = np.where(inside, np.ceil((end_s - SAME_INSTANT_S) / series.step_s), 0.0).astype(np.int64)
     fits: BoolArray = inside & (series.gaps[np.maximum(first + 1, last)] == series.gaps[first])
     return fits
 

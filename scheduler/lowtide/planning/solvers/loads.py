@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import require_fit
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, require_fit
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _TIE = 1e-12
 """Two starts whose costs differ by less, relative to the dearest start, are the same to us: the earlier is taken."""
-
-_ON_EDGE_S = 5e-7
-"""An instant nearer to an edge than this is on it: a float of seconds since 1970 tells no more than 2.4e-7 s."""
 
 _ZERO = np.zeros(1)
 
@@ -259,8 +256,8 @@ def _running_cost(edges_s: FloatArray, values: FloatArray, load: Load) -> float:
 
 def _impulses(edges_s: FloatArray, values: FloatArray, starts_s: FloatArray, load: Load) -> FloatArray:
     """Cost of set-up and tear-down for each start; (m,), value x s."""
-    begins = _step_at(edges_s, starts_s + _ON_EDGE_S)
-    ends = _step_at(edges_s, starts_s + load.duration_s - _ON_EDGE_S)
+    begins = _step_at(edges_s, starts_s + SAME_INSTANT_S)
+    ends = _step_at(edges_s, starts_s + load.duration_s - SAME_INSTANT_S)
     return np.asarray(load.setup_s * values[begins] + load.teardown_s * values[ends], dtype=np.float64)
 
 
@@ -277,7 +274,7 @@ def steps_within(series: StepSeries, from_s: float, until_s: float) -> tuple[Flo
         Their edges after ``from_s`` (small numbers keep the digits), s, (k + 1,), and their values, (k,).
     """
     first = max(0, int((from_s - series.start_s) // series.step_s))
-    last = min(series.values.size, math.ceil((until_s - series.start_s - _ON_EDGE_S) / series.step_s))
+    last = min(series.values.size, math.ceil((until_s - series.start_s - SAME_INSTANT_S) / series.step_s))
     last = max(last, first + 1)
     edges_s = (series.start_s - from_s) + series.step_s * np.arange(first, last + 1, dtype=np.float64)
     return edges_s, series.values[first:last]

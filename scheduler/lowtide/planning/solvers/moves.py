@@ -22,7 +22,6 @@ from lowtide.planning.solvers.moves_grid import (
     useful,
 )
 from lowtide.planning.solvers.places import (
-    NEGLIGIBLE_S,
     Place,
     Route,
     Stay,
@@ -33,6 +32,7 @@ from lowtide.planning.solvers.places import (
     stay_usd,
     usable_until_s,
 )
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import Piece, best_pieces
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -185,7 +185,7 @@ def route_cost(
             g += float(moves.g[before.place, after.place])
             usd += float(moves.usd[before.place, after.place])
         series = places[after.place].series
-        g += kwh * float(series.values[int((after.start_s - series.start_s + NEGLIGIBLE_S) // series.step_s)])
+        g += kwh * float(series.values[int((after.start_s - series.start_s + SAME_INSTANT_S) // series.step_s)])
     return float(g), float(usd)
 
 
@@ -224,7 +224,7 @@ def _least_pausing(task: _Task, weights: _Weights) -> Route | None:
     for index, place in enumerate(task.places):
         until_s = usable_until_s(place, task.earliest_s, task.end_by_s)
         ready_s = task.earliest_s + place.first_delay_s
-        if ready_s + task.duration_s <= until_s + NEGLIGIBLE_S:
+        if ready_s + task.duration_s <= until_s + SAME_INSTANT_S:
             pieces = best_pieces(place.series, ready_s, until_s, task.duration_s)
             routes.append(_route(task, tuple(Stay(index, *piece) for piece in pieces)))
     if not routes:
@@ -268,7 +268,7 @@ def _on_grain(task: _Task, weights: _Weights, grain_s: float, enough: float) -> 
     """
     until_s = [usable_until_s(place, task.earliest_s, task.end_by_s) for place in task.places]
     end_by_s = max(until_s)
-    if end_by_s - task.earliest_s < task.duration_s - NEGLIGIBLE_S:
+    if end_by_s - task.earliest_s < task.duration_s - SAME_INSTANT_S:
         return None, enough
     cells, ways = _affordable(task, until_s, end_by_s, grain_s)
     if not ways:
@@ -316,7 +316,7 @@ def _fits_cells(task: _Task, cells: Cells) -> bool:
     arrivals_s = np.array([place.first_delay_s for place in task.places])
     gaps = np.abs(cells.edges_s[:, None] - arrivals_s[None, :]).min(axis=0)
     reachable = arrivals_s < cells.edges_s[-1]
-    if (gaps[reachable] > NEGLIGIBLE_S).any():
+    if (gaps[reachable] > SAME_INSTANT_S).any():
         return False
     if task.moves is None:
         return True
@@ -337,9 +337,9 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
     start = np.array([weights.g * place.first_g + weights.usd * place.first_usd for place in task.places])
     arrivals_s = np.array([place.first_delay_s for place in task.places])
     if outward:
-        ready = np.searchsorted(cells.edges_s, arrivals_s + NEGLIGIBLE_S, side="right") - 1
+        ready = np.searchsorted(cells.edges_s, arrivals_s + SAME_INSTANT_S, side="right") - 1
     else:
-        ready = np.searchsorted(cells.edges_s, arrivals_s - NEGLIGIBLE_S)
+        ready = np.searchsorted(cells.edges_s, arrivals_s - SAME_INSTANT_S)
     same = np.eye(count, dtype=bool)
     if task.moves is None:
         gap = np.zeros((count, count), dtype=np.int64)
@@ -347,7 +347,7 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
         kwh = np.where(same, task.restart_kwh, 0.0)
     else:
         cells_needed = task.moves.delay_s / cells.grain_s
-        tolerance = NEGLIGIBLE_S / cells.grain_s
+        tolerance = SAME_INSTANT_S / cells.grain_s
         gap = np.floor(cells_needed + tolerance) if outward else np.ceil(cells_needed - tolerance)
         possible = np.isfinite(task.moves.g) & (gap < values.shape[1])
         gap = np.where(same | ~possible, 0, gap).astype(np.int64)

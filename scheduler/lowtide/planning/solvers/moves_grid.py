@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.places import NEGLIGIBLE_S, Stay
+from lowtide.planning.solvers.places import Stay
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def common_grain_s(series: Sequence[StepSeries]) -> float:
 
 def is_multiple(span_s: float, grain_s: float) -> bool:
     """Whether a span is a whole number of grains, to the microsecond."""
-    return abs(span_s - round(span_s / grain_s) * grain_s) < NEGLIGIBLE_S
+    return abs(span_s - round(span_s / grain_s) * grain_s) < SAME_INSTANT_S
 
 
 def cut(
@@ -103,8 +104,8 @@ def cut(
     """The cells of a window, and the intensity in them up to where each series is used."""
     origin_s = series[0].start_s - earliest_s
     room_s = end_by_s - earliest_s
-    first = math.floor((NEGLIGIBLE_S - origin_s) / grain_s) + 1
-    last = math.ceil((room_s - NEGLIGIBLE_S - origin_s) / grain_s)
+    first = math.floor((SAME_INSTANT_S - origin_s) / grain_s) + 1
+    last = math.ceil((room_s - SAME_INSTANT_S - origin_s) / grain_s)
     edges_s = np.concatenate(([0.0], origin_s + grain_s * np.arange(first, last), [room_s]))
     aligned = all(
         is_multiple(one.step_s, grain_s) and is_multiple(one.start_s - series[0].start_s, grain_s) for one in series
@@ -157,17 +158,17 @@ def layouts(cells: Cells, duration_s: float) -> Iterator[Layout]:
     tails = (False,) if regular[-1] or lengths_s.size == 1 else (False, True)
     for head, tail in product(heads, tails):
         rest_s = duration_s - head * float(lengths_s[0]) - tail * float(lengths_s[-1])
-        if rest_s < -NEGLIGIBLE_S:
+        if rest_s < -SAME_INSTANT_S:
             continue
-        whole = math.floor((rest_s + NEGLIGIBLE_S) / cells.grain_s)
+        whole = math.floor((rest_s + SAME_INSTANT_S) / cells.grain_s)
         part_s = rest_s - whole * cells.grain_s
         if whole <= regular.sum():
-            yield Layout(whole, part_s if part_s > NEGLIGIBLE_S else 0.0, head, tail)
+            yield Layout(whole, part_s if part_s > SAME_INSTANT_S else 0.0, head, tail)
 
 
 def is_regular(cells: Cells) -> BoolArray:
     """Whether each cell is as long as the grain; (N,)."""
-    return np.asarray(np.abs(cells.lengths_s - cells.grain_s) < NEGLIGIBLE_S)
+    return np.asarray(np.abs(cells.lengths_s - cells.grain_s) < SAME_INSTANT_S)
 
 
 def useful(costs: Costs) -> IntArray:
@@ -267,7 +268,7 @@ def _ways_in(costs: Costs, ways: Sequence[Layout], lengths_s: FloatArray) -> tup
     start = np.where(cell >= costs.ready, costs.start, np.inf)[None].repeat(len(ways), axis=0)
     for one, way in enumerate(ways):
         if way.part_s:
-            fits = lengths_s >= way.part_s - NEGLIGIBLE_S
+            fits = lengths_s >= way.part_s - SAME_INSTANT_S
             fits[0] &= not way.head
             fits[-1] &= not way.tail
             part_cost[one, fits] = costs.rate.T[fits] * way.part_s
@@ -368,7 +369,7 @@ def join(stays: Sequence[Stay]) -> tuple[Stay, ...]:
     """Stays that touch in one place become one."""
     joined = [stays[0]]
     for stay in stays[1:]:
-        if stay.place == joined[-1].place and stay.start_s - joined[-1].end_s < NEGLIGIBLE_S:
+        if stay.place == joined[-1].place and stay.start_s - joined[-1].end_s < SAME_INSTANT_S:
             joined[-1] = joined[-1]._replace(end_s=stay.end_s)
         else:
             joined.append(stay)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.solvers.pauses_cells import CellJob, SpanJob, cheapest_cells, cheapest_spans
-from lowtide.planning.solvers.steps import require_fit
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, require_fit
 from lowtide.planning.solvers.windows import Piece, StepSeries, best_pieces, best_window
 from lowtide_core.errors import InputError
 
@@ -26,9 +26,6 @@ MAX_STATES = 8_000_000
 
 _COARSE_STATES = 1_000_000
 """As many as are worth their time where the answer is not exact anyway."""
-
-_SAME_S = 1e-6
-"""Two instants nearer than this are the same."""
 
 _LEAST_CELL_S = 60.0
 """No grid is finer, where none is exact: a plan need not be better than to the minute."""
@@ -128,13 +125,14 @@ class ProgressWeight:
         share = still or factors[0]
         if self.is_survival and share > 0:
             factors = [min(1.0, factor / share) for factor in factors]
-        ends_s = [max(self.until_s[i] - done_s, _SAME_S) for i in kept]
+        ends_s = [max(self.until_s[i] - done_s, SAME_INSTANT_S) for i in kept]
         return replace(self, until_s=tuple(ends_s), factors=tuple(factors))
 
     def at(self, progress_s: FloatArray) -> FloatArray:
         """The factor that holds from that progress on; same shape."""
         factors: FloatArray = np.array(self.factors)
-        return factors[np.minimum(np.searchsorted(self.until_s, progress_s + _SAME_S, "right"), factors.size - 1)]
+        which = np.searchsorted(self.until_s, progress_s + SAME_INSTANT_S, "right")
+        return factors[np.minimum(which, factors.size - 1)]
 
     def integral_s(self, progress_s: FloatArray) -> FloatArray:
         """What has been weighted up to that progress; same shape, s."""
@@ -253,9 +251,9 @@ def paused_cost(
     edges_s = series.edges_s()
     cost = done_s = 0.0
     for index, (start_s, end_s) in enumerate(pieces):
-        if not (edges_s[0] - _SAME_S <= start_s < end_s <= edges_s[-1] + _SAME_S):
+        if not (edges_s[0] - SAME_INSTANT_S <= start_s < end_s <= edges_s[-1] + SAME_INSTANT_S):
             return math.nan
-        carried_on = index == 0 and running_at_s is not None and abs(start_s - running_at_s) < _SAME_S
+        carried_on = index == 0 and running_at_s is not None and abs(start_s - running_at_s) < SAME_INSTANT_S
         energy_s = rules.restart_s if index or running_at_s is not None else rules.first_start_s
         cuts_s = _cuts(edges_s, weight, start_s, end_s, done_s)
         values = series.values[_step_at(series, cuts_s[:-1])]
@@ -293,8 +291,8 @@ class _Window(NamedTuple):
 
 def _window(series: StepSeries, earliest_s: float, end_by_s: float) -> _Window:
     """Raises ``InputError`` for a negative or infinite value."""
-    first = int((earliest_s - series.start_s + _SAME_S) // series.step_s)
-    last = math.ceil((end_by_s - series.start_s - _SAME_S) / series.step_s)
+    first = int((earliest_s - series.start_s + SAME_INSTANT_S) // series.step_s)
+    last = math.ceil((end_by_s - series.start_s - SAME_INSTANT_S) / series.step_s)
     values = np.asarray(series.values[first:last], dtype=np.float64)
     if not (values.min() >= 0 and values.max() < math.inf):
         wrong = int(np.flatnonzero(~((values >= 0) & (values < math.inf)))[0])
@@ -315,7 +313,7 @@ def _plan_on_edges(window: _Window, duration_s: float, rules: PauseRules, runnin
     values = window.values
     steps = duration_s / step_s
     lengths_s = window.edges_s[1] - window.edges_s[0], window.edges_s[-1] - window.edges_s[-2]
-    if min(lengths_s) > step_s - _SAME_S and abs(steps - round(steps)) * step_s < _SAME_S:
+    if min(lengths_s) > step_s - SAME_INSTANT_S and abs(steps - round(steps)) * step_s < SAME_INSTANT_S:
         work = np.full(round(steps), step_s)
         work[-1] += rules.stop_s
         start = np.full(work.size, rules.restart_s)
@@ -400,16 +398,16 @@ def _cell_job(
     owed_s: float | None,
 ) -> tuple[CellJob, float]:
     """The job on a grid from ``shift_s`` after the window's start, and the length of its last cell of work; s."""
-    cells = max(1, math.ceil((duration_s - _SAME_S) / cell_s))
+    cells = max(1, math.ceil((duration_s - SAME_INSTANT_S) / cell_s))
     last_s = duration_s - (cells - 1) * cell_s
-    count = max(cells, math.floor((window.room_s - shift_s - last_s + _SAME_S) / cell_s) + 1)
+    count = max(cells, math.floor((window.room_s - shift_s - last_s + SAME_INSTANT_S) / cell_s) + 1)
     begins_s = shift_s + cell_s * np.arange(count)
     sums = np.concatenate(([0.0], np.cumsum(np.diff(window.edges_s) * window.values)))
     means = [
         (np.interp(begins_s + length_s, window.edges_s, sums) - np.interp(begins_s, window.edges_s, sums)) / length_s
         for length_s in (cell_s, last_s)
     ]
-    step = np.searchsorted(window.edges_s, begins_s + _SAME_S, "right") - 1
+    step = np.searchsorted(window.edges_s, begins_s + SAME_INSTANT_S, "right") - 1
     at_start = window.values[np.minimum(step, window.values.size - 1)]
 
     done_s = np.append(cell_s * np.arange(cells), duration_s)
@@ -423,9 +421,9 @@ def _cell_job(
     start[0] = rules.first_start_s if owed_s is None else rules.restart_s
     if weight.is_survival:
         start *= factors
-    short_last = last_s < cell_s - _SAME_S  # a run that ends with the last cell is shorter than its cells
-    least = math.ceil((rules.min_run_s - _SAME_S) / cell_s) + short_last
-    owed = None if owed_s is None else min(cells, math.ceil((owed_s - _SAME_S) / cell_s))
+    short_last = last_s < cell_s - SAME_INSTANT_S  # a run that ends with the last cell is shorter than its cells
+    least = math.ceil((rules.min_run_s - SAME_INSTANT_S) / cell_s) + short_last
+    owed = None if owed_s is None else min(cells, math.ceil((owed_s - SAME_INSTANT_S) / cell_s))
     return CellJob(means[0], at_start, means[1], work, start, min(cells, max(1, least)), owed), last_s
 
 
@@ -458,7 +456,7 @@ def _bound(window: _Window, duration_s: float, rules: PauseRules, weight: Progre
 
 def _grain_s(numbers_s: Sequence[float]) -> float:
     """The largest number of whole seconds that divides all; 0 where they are not whole."""
-    if any(abs(number_s - round(number_s)) > _SAME_S for number_s in numbers_s):
+    if any(abs(number_s - round(number_s)) > SAME_INSTANT_S for number_s in numbers_s):
         return 0.0
     return float(math.gcd(*(round(number_s) for number_s in numbers_s)))
 
@@ -483,13 +481,13 @@ def _coarse_cell_s(base_s: float, window: _Window, duration_s: float, rules: Pau
 def _cuts(edges_s: FloatArray, weight: ProgressWeight, start_s: float, end_s: float, done_s: float) -> FloatArray:
     """The instants of a run between which neither value nor factor changes, its ends included; s."""
     changes_s = np.concatenate((edges_s, np.array(weight.until_s[:-1]) + (start_s - done_s)))
-    inside_s = np.unique(changes_s[(changes_s > start_s + _SAME_S) & (changes_s < end_s - _SAME_S)])
+    inside_s = np.unique(changes_s[(changes_s > start_s + SAME_INSTANT_S) & (changes_s < end_s - SAME_INSTANT_S)])
     return np.concatenate(([start_s], inside_s, [end_s]))
 
 
 def _step_at(series: StepSeries, instants_s: FloatArray) -> FloatArray:
     """The step that holds at each instant, at an edge the one that begins there; (n,), whole numbers."""
-    steps = np.floor((instants_s - series.start_s + _SAME_S) / series.step_s)
+    steps = np.floor((instants_s - series.start_s + SAME_INSTANT_S) / series.step_s)
     return np.clip(steps, 0, series.values.size - 1).astype(np.int64)
 
 
@@ -497,7 +495,7 @@ def _pieces(origin_s: float, spans: Sequence[tuple[float, float]]) -> tuple[Piec
     """Spans that touch are one piece."""
     joined: list[Piece] = []
     for begin_s, end_s in spans:
-        if joined and origin_s + begin_s <= joined[-1].end_s + _SAME_S:
+        if joined and origin_s + begin_s <= joined[-1].end_s + SAME_INSTANT_S:
             joined[-1] = Piece(joined[-1].start_s, origin_s + end_s)
         else:
             joined.append(Piece(origin_s + begin_s, origin_s + end_s))
@@ -505,5 +503,5 @@ def _pieces(origin_s: float, spans: Sequence[tuple[float, float]]) -> tuple[Piec
 
 
 def _restarts(pieces: Sequence[Piece], running_at_s: float | None) -> int:
-    paused_at_once = running_at_s is not None and pieces[0].start_s > running_at_s + _SAME_S
+    paused_at_once = running_at_s is not None and pieces[0].start_s > running_at_s + SAME_INSTANT_S
     return len(pieces) - 1 + paused_at_once

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
+
 if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
 
@@ -201,27 +203,23 @@ def _best_ends(job: SpanJob, max_pauses: int | None) -> Runs:
     return min(answers, key=lambda answer: answer.cost)
 
 
-_EDGE_S = 1e-6
-"""Two instants nearer than this are the same."""
-
-
 def _all_ends(job: SpanJob) -> list[_Ends]:
     lengths_s = np.diff(job.edges_s)
-    is_part = lengths_s < job.step_s - _EDGE_S
+    is_part = lengths_s < job.step_s - SAME_INSTANT_S
     first_part = bool(is_part[0])
     last_part = bool(is_part[-1]) and lengths_s.size > 1
     found = []
     for first in (False, True)[: 1 + first_part]:
         for last in (False, True)[: 1 + last_part]:
             left_s = job.duration_s - first * lengths_s[0] - last * lengths_s[-1]
-            whole = int((left_s + _EDGE_S) // job.step_s)
+            whole = int((left_s + SAME_INSTANT_S) // job.step_s)
             part_s = float(left_s) - whole * job.step_s
-            part_s = 0.0 if part_s < _EDGE_S else part_s
+            part_s = 0.0 if part_s < SAME_INSTANT_S else part_s
             entered = first + last + whole + (part_s > 0)
-            if left_s < -_EDGE_S or not 0 < entered <= lengths_s.size:
+            if left_s < -SAME_INSTANT_S or not 0 < entered <= lengths_s.size:
                 continue
             full = lengths_s * job.values
-            part = np.where(part_s < lengths_s - _EDGE_S, part_s * job.values, np.inf)
+            part = np.where(part_s < lengths_s - SAME_INSTANT_S, part_s * job.values, np.inf)
             if first_part:
                 (part if first else full)[0] = np.inf
             if last_part:

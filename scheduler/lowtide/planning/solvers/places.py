@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import Piece, StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
 
     IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-
-NEGLIGIBLE_S = 1e-6
-"""Instants since 1970 are kept as floats, which are a quarter of this apart."""
 
 TIE = 1e-12
 """Two sums that differ by less, relatively, are equal to us."""
@@ -195,7 +193,7 @@ def _best_starts(
         latest_s = np.maximum(np.minimum(known_s, latest_s), 0.0)
     latest_s -= duration_s
     ready_s = np.array([[place.first_delay_s] for place in places], dtype=np.float64)
-    latest_s = np.where(np.abs(latest_s - ready_s) < NEGLIGIBLE_S, ready_s, latest_s)
+    latest_s = np.where(np.abs(latest_s - ready_s) < SAME_INSTANT_S, ready_s, latest_s)
     prefix = np.zeros((len(places), count + 1))
     np.cumsum(values[:, :count] * step_s, axis=1, out=prefix[:, 1:])
     kinks_s, kink_sums = _kinks(values, prefix, edges_s, step_s, duration_s)
@@ -244,8 +242,8 @@ def usable_until_s(place: Place, earliest_s: float, end_by_s: float) -> float:
 def run_g(place: Place, piece: Piece) -> float:
     """Emissions of running over the piece, which the series covers; g."""
     start_s, step_s, values = place.series
-    first = int((piece.start_s - start_s + NEGLIGIBLE_S) // step_s)
-    last = math.ceil((piece.end_s - start_s - NEGLIGIBLE_S) / step_s)
+    first = int((piece.start_s - start_s + SAME_INSTANT_S) // step_s)
+    last = math.ceil((piece.end_s - start_s - SAME_INSTANT_S) / step_s)
     inside = values[first:last]
     before_s = piece.start_s - (start_s + step_s * first)
     after_s = start_s + step_s * last - piece.end_s
@@ -314,7 +312,7 @@ def nothing_fits(
         earliest_s + place.first_delay_s + duration_s - usable_until_s(place, earliest_s, end_by_s) for place in places
     ]
     least_s = min(short_s)
-    if least_s > NEGLIGIBLE_S:
+    if least_s > SAME_INSTANT_S:
         return InputError(
             f"A run of {duration_s:g} s ends {least_s:g} s too late, or after the forecasts, in every place.",
             hint=f"Allow {least_s:g} s more.",
@@ -322,7 +320,7 @@ def nothing_fits(
             earliest_feasible_s=min(earliest_s + place.first_delay_s + duration_s for place in places),
         )
     fitting = zip(places, short_s, strict=True)
-    cheapest_usd = min(stay_usd(place, duration_s) for place, short in fitting if short <= NEGLIGIBLE_S)
+    cheapest_usd = min(stay_usd(place, duration_s) for place, short in fitting if short <= SAME_INSTANT_S)
     return InputError(
         f"The run costs at least {cheapest_usd:.2f} USD, and the limit is {max_price_usd} USD.",
         hint="Raise the limit.",

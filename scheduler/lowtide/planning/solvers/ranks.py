@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import FIT_TOLERANCE_S, before_each_edge
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, before_each_edge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -123,7 +123,7 @@ def cheapest_sums(steps: RankedSteps, times: JobTimes) -> FloatArray:
     series, step_s = steps.series, steps.series.step_s
     begin_s, end_s, duration_s = times
     head = (begin_s / step_s).astype(np.int64)
-    tail = np.maximum(head, np.ceil((end_s - FIT_TOLERANCE_S) / step_s).astype(np.int64) - 1)
+    tail = np.maximum(head, np.ceil((end_s - SAME_INSTANT_S) / step_s).astype(np.int64) - 1)
     head_s = np.minimum((head + 1) * step_s, end_s) - begin_s
     tail_s = np.where(tail > head, end_s - tail * step_s, step_s)
     first, last = head + (head_s < step_s), tail + 1 - (tail_s < step_s)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.waiting import TOUCH_S, integral_of, kinks_s, require_jobs
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
+from lowtide.planning.solvers.waiting import integral_of, kinks_s, require_jobs
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -132,8 +133,8 @@ def _choose(
     waits_s = np.concatenate((kinked_s, beside_s))
     usd = np.concatenate((costs, _weigh(integral, prices, cpus, arrival_s + beside_s, length_s, beside_s)))
     start_s = arrival_s + waits_s
-    next_full = np.searchsorted(full_until_s, start_s + TOUCH_S, side="right")
-    free = np.append(full_from_s, np.inf)[next_full] >= start_s + length_s - TOUCH_S
+    next_full = np.searchsorted(full_until_s, start_s + SAME_INSTANT_S, side="right")
+    free = np.append(full_from_s, np.inf)[next_full] >= start_s + length_s - SAME_INSTANT_S
     usd += np.where(free, 0.0, _usd_per_cpu_s(prices) * cpus * length_s)
     equal = np.flatnonzero(usd <= usd.min() + _TIE * abs(usd.min()))
     best = equal[waits_s[equal].argmin()]
@@ -334,7 +335,8 @@ def _asked(
     if not asked.size:
         return []
     waits_s = now_s - jobs.arrival_s[asked]
-    stage = np.minimum(waits_s * _STAGES / np.maximum(jobs.max_wait_s[asked], TOUCH_S) + 1e-9, _STAGES).astype(np.intp)
+    waited_share = waits_s / np.maximum(jobs.max_wait_s[asked], SAME_INSTANT_S)
+    stage = np.minimum(waited_share * _STAGES + 1e-9, _STAGES).astype(np.intp)
     usd = _weigh(integral, prices, jobs.weight[asked], np.full(asked.size, now_s), jobs.believed_s[asked], np.zeros(1))
     starting = asked[(usd <= waiting_on[asked, stage]) | (latest_s[asked] <= now_s)]
     return [int(job) for job in starting]

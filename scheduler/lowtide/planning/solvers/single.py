@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import FIT_TOLERANCE_S, Piece, require_fit, tie_rounded
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, require_fit, tie_rounded
 
 if TYPE_CHECKING:
     from lowtide.planning.solvers.steps import PreparedSeries
@@ -172,7 +172,7 @@ def _find_part_pieces(series: PreparedSeries, earliest_s: float, end_by_s: float
     step_s, begin_s = series.step_s, earliest_s - series.start_s
     end_s = min(end_by_s - series.start_s, series.counts.size * step_s)
     first = int(begin_s / step_s)
-    last = max(first + 1, math.ceil((end_s - FIT_TOLERANCE_S) / step_s))
+    last = max(first + 1, math.ceil((end_s - SAME_INSTANT_S) / step_s))
     edges_s = series.start_s + step_s * np.arange(first, last + 1)
     edges_s[0], edges_s[-1] = earliest_s, end_by_s
     order = series.counts[first:last].argsort(kind="stable")

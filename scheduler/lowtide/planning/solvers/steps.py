@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     IntArray = npt.NDArray[np.int64]
 
-FIT_TOLERANCE_S = 1e-6
-"""Times since 1970 are kept as floats, which are 2.4e-7 s apart today."""
+SAME_INSTANT_S = 1e-6
+"""Two instants that are no further apart are one: times since 1970 are kept as floats, 2.4e-7 s apart today."""
 
 _Sums = TypeVar("_Sums", float, "FloatArray")
 
@@ -90,14 +90,14 @@ def require_fit(series: StepSeries, earliest_s: float, end_by_s: float, duration
     if not duration_s > 0:
         raise InputError(f"The duration is {duration_s} s.", hint="Give a positive one.", duration_s=duration_s)
     short_by_s = earliest_s + duration_s - end_by_s
-    if short_by_s > FIT_TOLERANCE_S:
+    if short_by_s > SAME_INSTANT_S:
         raise InputError(
             f"A run of {duration_s:g} s does not fit into {end_by_s - earliest_s:g} s.",
             hint=f"Allow {short_by_s:g} s more.",
             short_by_s=short_by_s,
         )
     covered_s = known_until_s(series, earliest_s)
-    if covered_s <= earliest_s or covered_s < end_by_s - FIT_TOLERANCE_S:
+    if covered_s <= earliest_s or covered_s < end_by_s - SAME_INSTANT_S:
         raise InputError(
             f"The series has no value {covered_s - earliest_s:g} s after the earliest start.",
             hint="Give a series without gaps over the whole window.",

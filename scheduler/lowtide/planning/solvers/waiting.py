@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ IntArray = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
 _TIE = 1e-13
 """A gain below this share of the largest running sum of the series is its rounding: nobody waits for it."""
-
-TOUCH_S = 1e-6
-"""Two starts nearer than this are one start."""
 
 _GAP = 1e-6
 """Nearer to the bound, relatively, the rest of a limit is not worth another look at all jobs."""
@@ -259,7 +257,7 @@ def _further_waits_s(
 ) -> FloatArray:
     """What is left of the limit goes to the job that saves most by it, until it is enough or nobody saves; (n,), s."""
     further_s = np.zeros_like(waits_s)
-    while wanted > 0.0 and rest_s > TOUCH_S:
+    while wanted > 0.0 and rest_s > SAME_INSTANT_S:
         waited_s = waits_s + further_s
         later = jobs._replace(
             arrival_s=jobs.arrival_s + waited_s,
@@ -312,7 +310,7 @@ def _corners(waits_s: FloatArray, costs: FloatArray, tie: float) -> Iterator[_St
         further_s = waits_s - at_s[:, None]
         gain = cost[:, None] - costs
         with np.errstate(divide="ignore", invalid="ignore"):
-            rate = np.where((further_s > TOUCH_S) & (gain > tie), gain / further_s, 0.0)
+            rate = np.where((further_s > SAME_INSTANT_S) & (gain > tie), gain / further_s, 0.0)
         best = rate.argmax(axis=1)
         steepest = rate[np.arange(row.size), best]
         moves = steepest > 0.0
@@ -335,7 +333,7 @@ def _candidates(
     Rows are filled up with the longest wait, so only jobs of like longest waits are looked at together.
     """
     order = np.argsort(jobs.max_wait_s, kind="stable")
-    order = order[(jobs.weight > 0.0)[order] & (jobs.max_wait_s > TOUCH_S)[order]]  # the others start at once
+    order = order[(jobs.weight > 0.0)[order] & (jobs.max_wait_s > SAME_INSTANT_S)[order]]  # the others start at once
     ordered_s = jobs.max_wait_s[order]
     grain_s = start_grid_s or integral.step_s / 2
     done = 0
@@ -439,7 +437,7 @@ def _require_cover(series: StepSeries, jobs: WaitingJobs) -> None:
     first_gap_s = np.append(gaps, series.values.size * series.step_s)
     from_s = np.floor(jobs.arrival_s / series.step_s) * series.step_s
     known_s = first_gap_s[np.minimum(np.searchsorted(first_gap_s, from_s), first_gap_s.size - 1)]
-    covered = (jobs.arrival_s >= 0.0) & (end_s <= known_s + TOUCH_S)
+    covered = (jobs.arrival_s >= 0.0) & (end_s <= known_s + SAME_INSTANT_S)
     if covered.all():
         return
     job = int(np.argmin(covered))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.widths_bill import (
     KW_PER_W,
-    SLIVER_S,
     Slots,
     Stretches,
     WidthBill,
@@ -204,7 +204,7 @@ def widths_cost(
     slots = slots_of(series, earliest_s, end_by_s)
     unknown = [run.width for run in runs if run.width not in widths.width]
     times_s = [earliest_s, *(t for run in runs for t in (run.start_s, run.end_s)), end_by_s]
-    if unknown or any(late < early - SLIVER_S for early, late in itertools.pairwise(times_s)):
+    if unknown or any(late < early - SAME_INSTANT_S for early, late in itertools.pairwise(times_s)):
         raise InputError(
             f"The runs do not follow one another inside the window at known widths: {list(runs)}.",
             hint=f"Known widths are {', '.join(map(str, widths.width))}.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from lowtide.planning.solvers.widths_whole import IntArray
     from lowtide_core.series import FloatArray
 
-SLIVER_S = 1e-6
-"""What is shorter is rounding."""
 KW_PER_W = 1e-3
 _SLACK = 1e-9
 
@@ -63,7 +62,7 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
     Raises:
         InputError: The window is empty, or the series has a gap (``facts["short_by_s"]``) or a negative value in it.
     """
-    if not end_by_s - earliest_s >= SLIVER_S or math.isinf(end_by_s - earliest_s):
+    if not end_by_s - earliest_s >= SAME_INSTANT_S or math.isinf(end_by_s - earliest_s):
         raise InputError(
             f"The window from {earliest_s} s to {end_by_s} s is empty.",
             hint="Move the deadline behind the earliest start.",
@@ -75,15 +74,16 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
     values = series.values[first:last]
     from_s = series.start_s - earliest_s  # small numbers keep the digits
     edges_s = from_s + series.step_s * np.arange(first, last + 1, dtype=np.float64)
-    if not values.size or edges_s[0] > 0 or edges_s[-1] < end_by_s - earliest_s - SLIVER_S or np.isnan(values).any():
+    room_s = end_by_s - earliest_s
+    if not values.size or edges_s[0] > 0 or edges_s[-1] < room_s - SAME_INSTANT_S or np.isnan(values).any():
         covered_s = known_until_s(series, earliest_s)
         raise InputError(
             f"The series has no value {covered_s - earliest_s:g} s after the earliest start.",
             hint="Give a series without gaps over the whole window.",
             short_by_s=end_by_s - covered_s,
         )
-    edges_s[0], edges_s[-1] = 0.0, end_by_s - earliest_s
-    if edges_s.size > 2 and edges_s[1] < SLIVER_S:
+    edges_s[0], edges_s[-1] = 0.0, room_s
+    if edges_s.size > 2 and edges_s[1] < SAME_INSTANT_S:
         edges_s, values = edges_s[1:], values[1:]
     if not 0 <= values.min() <= values.max() < math.inf:
         raise InputError(
@@ -129,9 +129,9 @@ def _change_values(slots: Slots, stretches: Stretches) -> FloatArray:
     """Value at each change of width: of the step that begins, or before a pause of the step that has ended."""
     if not stretches.which.size:
         return np.empty(0)
-    joined = stretches.start_s[1:] - stretches.end_s[:-1] <= SLIVER_S
+    joined = stretches.start_s[1:] - stretches.end_s[:-1] <= SAME_INSTANT_S
     changed = np.append(True, ~joined | (np.diff(stretches.which) != 0))
-    begun = slots.edges_s[1:].searchsorted(stretches.start_s[changed] + SLIVER_S, side="right")
-    ended = slots.edges_s[1:].searchsorted(stretches.end_s[:-1][~joined] - SLIVER_S)
+    begun = slots.edges_s[1:].searchsorted(stretches.start_s[changed] + SAME_INSTANT_S, side="right")
+    ended = slots.edges_s[1:].searchsorted(stretches.end_s[:-1][~joined] - SAME_INSTANT_S)
     values: FloatArray = slots.values[np.minimum(np.concatenate((begun, ended)), slots.values.size - 1)]
     return values

@@ -13,6 +13,7 @@ CASES = (
     "oracle_grid",
     "workdays",
     "suspend_resume",
+    "online_rules",
     "loads",
     "elastic",
     "carbon_wait",

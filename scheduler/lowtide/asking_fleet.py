@@ -188,11 +188,14 @@ def read_capacities(given: tuple[str, ...], path: str, *, now_utc: datetime) -> 
     capacities = [_capacity(text) for text in given]
     if path:
         for line, row in read_sheet(path, needed=("resource", "capacity"), known=("place", "from", "until")):
-            amount = number_in(row, "capacity", where=f"{path}, line {line}")
-            if amount < 0:
-                raise InputError(f"{path}, line {line}: the capacity is {amount:g}.", hint="Give 0 or more.")
+            resource = _resource(row["resource"])
+            amount = _amount_of(resource, row["capacity"])
+            if amount is None:
+                raise InputError(
+                    f"{path}, line {line}: the capacity is {row['capacity']!r}.", hint="Give 0 or more; power as 2kW."
+                )
             ends = [parse_instant_utc(row[key], now_utc=now_utc) if row.get(key) else None for key in ("from", "until")]
-            capacities.append(Capacity(_resource(row["resource"]), amount, _label(row.get("place", "")), *ends))
+            capacities.append(Capacity(resource, amount, _label(row.get("place", "")), *ends))
     return tuple(capacities)
 
 
@@ -200,15 +203,24 @@ def _capacity(text: str) -> Capacity:
     name, equals, amount_text = text.partition("=")
     place, slash, resource = name.rpartition("/")
     resource = _resource(resource if slash else name)
-    try:
-        amount = parse_power_w(amount_text) / 1e3 if resource == "power" else float(amount_text)
-    except ValueError:
-        amount = -1.0
-    if not equals or not 0 <= amount < float("inf"):
+    amount = _amount_of(resource, amount_text)
+    if not equals or amount is None:
         raise InputError(
             f"{text!r} is not a capacity.", hint="Write it as cpus=168, DE/power=2kW or aws:eu-west-1/gpus:H100=8."
         )
     return Capacity(resource, amount, _label(place))
+
+
+def _amount_of(resource: str, text: str) -> float | None:
+    """The amount in the resource's unit (kW of power, else a count); None where it is none."""
+    plain = text.strip()
+    if resource == "power" and plain not in ("0", "0W", "0kW"):
+        return parse_power_w(plain) / 1e3
+    try:
+        amount = 0.0 if resource == "power" else float(plain)
+    except ValueError:
+        return None
+    return amount if 0 <= amount < float("inf") else None
 
 
 def _resource(text: str) -> str:

@@ -85,8 +85,8 @@ def read_widths(
 ) -> WidthTable:
     """Throughput and power by width: columns ``width, throughput, power_w`` and, optionally, ``memory_gb``.
 
-    A row of width 0 is the power during a pause. The base is the width that the duration is given for: 1, or the
-    smallest in the table.
+    A pause is always allowed, and draws nothing: the machines are given back. The base is the width that the duration
+    is given for: 1, or the smallest in the table.
 
     Raises:
         InputError: See ``read_sheet``; a width that is no whole number or stands twice; no width is left.
@@ -98,19 +98,20 @@ def read_widths(
         width = number_in(row, "width", where=where)
         throughput = number_in(row, "throughput", where=where)
         power_w = number_in(row, "power_w", where=where)
-        if width != int(width) or width < 0 or width in named:
-            raise InputError(f"{where}: width {row['width']} cannot be.", hint="Give each whole width once, from 0.")
-        if power_w < 0 or throughput < 0 or (width > 0 and not throughput * power_w > 0):
+        if width == throughput == power_w == 0:
+            continue  # the pause
+        if width != int(width) or width < 1 or width in named:
+            raise InputError(f"{where}: width {row['width']} cannot be.", hint="Give each whole width once, from 1.")
+        if not (throughput > 0 and power_w > 0):
             raise InputError(
                 f"{where}: width {int(width)} has throughput {throughput:g} and power {power_w:g} W.",
-                hint="Both are positive for every width but 0.",
+                hint="Both are positive; a pause needs no row, and draws nothing.",
             )
         memory_gb = number_in(row, "memory_gb", where=where, default=0.0)
         if memory_limit_gb is not None and memory_gb > memory_limit_gb:
             excluded.append(f"{int(width)}: needs {memory_gb:g} GB, there are {memory_limit_gb:g}")
             continue
         named[int(width)] = (throughput, power_w)
-    idle_power_w = named.pop(0, (0.0, 0.0))[1]
     if not named:
         said = f" ({'; '.join(excluded)})" if excluded else ""
         raise InputError(f"{path} leaves no width to run at{said}.", hint="Add one, or raise --memory.")
@@ -125,7 +126,6 @@ def read_widths(
         base=chosen,
         whole_steps=whole_steps,
         switch_kwh=switch_kwh,
-        idle_power_w=idle_power_w,
         excluded=tuple(excluded),
     )
 

@@ -316,22 +316,34 @@ def test_moving_pays_only_where_it_brings_more_than_it_costs(case: Case, move_g:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
-    st.lists(st.integers(1, 500), min_size=4, max_size=8),
+    st.lists(st.integers(1, 500), min_size=8, max_size=11),
     st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    st.sampled_from([0.5, 0.75, 1.0]),
+    st.integers(4, 7),
     st.booleans(),
 )
-def test_unknown_durations_are_expectations(row: list[int], lengths: list[int], pausable: bool) -> None:
-    """Against the mean over the durations of what each would emit, over all sets of hours."""
-    guess = DurationGuess(min(lengths) * HOUR_S, max(lengths) * HOUR_S, tuple(h * HOUR_S for h in lengths), 1.0)
+def test_unknown_durations_are_expectations(
+    row: list[int], lengths: list[int], keep: float, deadline: int, pausable: bool
+) -> None:
+    """Against the mean over the durations of what each would emit: booked hours, and after them it runs on."""
+    guess = DurationGuess(min(lengths) * HOUR_S, max(lengths) * HOUR_S, tuple(h * HOUR_S for h in lengths), keep)
     manner = Manner(pausing=Pausing() if pausable else None, guess=guess)
-    case = Case([row], [1.0], [0], [0], max(lengths), Manner(pausing=manner.pausing))
-    problem = problem_of(case, manner=manner, duration_s=guess.mean_s)
+    booked = sorted(lengths)[max(1, int(np.ceil(keep * len(lengths) - 1e-9))) - 1]
+    case = Case([row], [1.0], [0], [0], booked, Manner(pausing=manner.pausing))
+    problem = problem_of(case, manner=manner, duration_s=guess.mean_s, deadline_utc=NOW + timedelta(hours=deadline))
     expected = []
-    for hours in combinations(range(len(row)), max(lengths)):
-        if counted_g(case, 0, hours) is None:
+    for hours in combinations(range(deadline), booked):
+        tail = [hours[-1] + 1 + more for more in range(max(lengths) - booked)]
+        if counted_g(case, 0, hours) is None or (tail and tail[-1] >= len(row)):
             continue
-        expected.append(float(np.mean([sum(row[hour] for hour in hours[:length]) for length in lengths])))
-    assert planned(solve(problem)).emissions_g == pytest.approx(min(expected), rel=1e-9)
+        run_on = [*hours, *tail]
+        expected.append(float(np.mean([sum(row[hour] for hour in run_on[:length]) for length in lengths])))
+    plan = planned(solve(problem))
+    assert plan.energy_kwh == pytest.approx(np.mean(lengths))
+    assert plan.bound_g <= min(expected) * (1 + 1e-9)
+    if plan.exact:
+        assert plan.emissions_g == pytest.approx(min(expected), rel=1e-9)
+    assert plan.exact or (pausable and booked < max(lengths))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lowtide.assembly.promises import FREE, blocked_at_home
 from lowtide.jobs.promises import peak_power_w
-from lowtide.planning.energy import booked_s
+from lowtide.planning.energy import booked_s, tail_s
 from lowtide.planning.types import Candidate, Misfit, Moves, PlanProblem
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL
@@ -68,7 +68,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     )
     resolution = chain.resolve(
         tuple(everywhere),
-        span=Span(request.earliest_utc, request.deadline_utc + max(MARGIN, timedelta(seconds=request.duration_s))),
+        span=Span(request.earliest_utc, request.deadline_utc + max(MARGIN, timedelta(seconds=_longest_s(request)))),
         needed=Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=_least_s(request))),
         wanted="forecast",
     )
@@ -96,12 +96,17 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     return Gathered(problem, resolution.series, resolution.skipped, offers, power, excluded)
 
 
+def _longest_s(request: PlanRequest) -> float:
+    """How long the job may run beyond its deadline, were it started at the last moment; s."""
+    return request.duration_s + tail_s(request.manner)
+
+
 def _least_s(request: PlanRequest) -> float:
     """What must be known of the intensity, for there to be any plan: the shortest run, begun at once; s."""
     widths = request.manner.widths
     whole_s = booked_s(request.manner, request.duration_s)
     fastest = 1.0 if widths is None else widths.at(widths.base)[0] / max(widths.throughput)
-    return max(1.0, (whole_s - request.done_s) * fastest)
+    return max(1.0, (whole_s - request.done_s) * fastest + tail_s(request.manner))
 
 
 def within_limits(request: PlanRequest) -> tuple[PlanRequest, tuple[Misfit, ...]]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _PIECES_SHOWN = 4
 _NOTHING_G = 1e-6
+_SHOWN_SHARE = 1e-3
 _OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
 
@@ -189,6 +190,8 @@ def _doubts(found: Quote) -> list[str]:
     if not plan.exact:
         over_pct = 100 * (plan.emissions_g - plan.bound_g) / plan.bound_g if plan.bound_g > 0 else float("inf")
         sure = f"at most {figures.significant(over_pct, 2)} % above the best for {of_what}"
+    elif plan.bound_g < plan.emissions_g * (1 - _SHOWN_SHARE):
+        sure += f" and for what you ask; the least possible is {figures.grams(plan.bound_g)}"
     if plan.chance_worse is not None:
         than = "starting at once" if plan.baseline_g is None or found.request.home in found.request.places else "home"
         sure += f" · {100 * plan.chance_worse:.0f} in 100 such plans turn out worse than {than}"

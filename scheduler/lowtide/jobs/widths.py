@@ -16,7 +16,6 @@ class WidthTable:
         base: The width for which the job's duration is given.
         whole_steps: One width per step of the intensity, instead of changing at any time.
         switch_kwh: IT energy of each change of width; needs whole steps.
-        idle_power_w: Drawn during a pause.
         excluded: Widths that were left out, and why ("8: needs 96 GB, there are 80").
         fixed: One width for the whole run, because what runs it cannot change it.
     """
@@ -27,7 +26,6 @@ class WidthTable:
     base: int
     whole_steps: bool = False
     switch_kwh: float = 0.0
-    idle_power_w: float = 0.0
     excluded: tuple[str, ...] = ()
     fixed: bool = False
 

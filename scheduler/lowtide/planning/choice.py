@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.energy import Run, booked_s, durations_of
+from lowtide.planning.energy import Run, booked_s, durations_of, run_energy_kwh
 from lowtide.planning.solvers.windows import best_pieces, best_window
 from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 
@@ -44,7 +44,7 @@ class Work(NamedTuple):
     @property
     def remaining_s(self) -> float:
         """What is still to be run; s: what suffices surely enough, where the duration is not known."""
-        return booked_s(self.manner, self.duration_s) - self.done_s
+        return booked_s(self.manner, self.duration_s, self.done_s) - self.done_s
 
     @property
     def least_s(self) -> float:
@@ -128,11 +128,12 @@ def _of_unknown_length(
     """One run of which only a guess is known: least expected cost, with the deadline kept surely enough."""
     from lowtide.planning.solvers.durations import best_uncertain_start
 
+    durations = durations_of(guess)
     found = best_uncertain_start(
         series,
         earliest_s,
         end_by_s,
-        durations_of(guess),
+        durations.after(work.done_s) if work.done_s else durations,
         probability=guess.keep_share,
         setup_s=work.as_seconds(work.setup_kwh),
     )
@@ -154,15 +155,34 @@ def _of_pauses(work: Work, pausing: Pausing, series: StepSeries, earliest_s: flo
         rules = rules.after_pauses(work.pauses_used)
     weight = _weight(work, series.step_s)
     found = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=weight, running=work.running)
-    bound, exact = found.bound, found.exact
-    if work.manner.guess is not None and not work.manner.guess.sample_s:
-        # the chance falls within a cell of progress: with its least value there, no plan at all costs less
-        below = _weight(work, series.step_s, least=True)
-        least = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=below, running=work.running)
-        bound = min(found.cost, least.bound)
-        exact = found.cost - bound <= _SAME * found.cost
     runs = tuple(Run(piece.start_s, piece.end_s) for piece in found.pieces)
-    return Chosen(runs, over_bound(found.cost, bound), exact)
+    if work.manner.guess is None:
+        return Chosen(runs, over_bound(found.cost, found.bound), found.exact)
+    # The chance falls within a cell of progress: with its least value there, and without the jobs that take longer than
+    # booked, no plan at all costs less.
+    below = _weight(work, series.step_s, least=True)
+    least = plan_pauses(series, earliest_s, end_by_s, work.remaining_s, rules, weight=below, running=work.running)
+    cost, bound = _expected_cost(work, series, runs), least.bound * work.power_w / JOULES_PER_KWH
+    return Chosen(runs, over_bound(cost, bound), cost - bound <= _SAME * cost)
+
+
+def _expected_cost(work: Work, series: StepSeries, runs: tuple[Run, ...]) -> float:
+    """Energy x value of the runs, with the jobs that take longer than booked; kWh x value."""
+    used = sum(
+        run_energy_kwh(
+            work.manner,
+            series,
+            runs,
+            number,
+            power_w=work.power_w,
+            duration_s=work.duration_s,
+            done_s=work.done_s,
+            first_kwh=work.setup_kwh,
+        )
+        for number in range(len(runs))
+    )
+    spent = np.asarray(used) > 0
+    return float(np.asarray(used)[spent] @ series.values[spent])
 
 
 def over_bound(cost: float, bound: float) -> float:
@@ -190,11 +210,13 @@ def _weight(work: Work, step_s: float, *, least: bool = False) -> ProgressWeight
             grain_s = step_s / 4
             while (guess.high_s - guess.low_s) / grain_s > _CELLS_OF_GUESS:
                 grain_s *= 2
-        known = survival_weights(durations, guess.high_s, guess.keep_share, grain_s=grain_s)
+        known = survival_weights(durations, guess.high_s, 1.0, grain_s=grain_s)
         factors = known.weight.tolist()
         if least and grain_s is not None:
             factors = [durations.survival(float(end_s)) for end_s in known.edges_s[1:]]
-        return ProgressWeight(tuple(known.edges_s[1:].tolist()), tuple(factors), is_survival=True).after(work.done_s)
+        return ProgressWeight(tuple(known.edges_s[1:].tolist()), tuple(factors), is_survival=True).after(
+            work.done_s, still=durations.survival(work.done_s)
+        )
     if not work.manner.course:
         return None
     ends_s, relative = _course(work)
@@ -206,12 +228,7 @@ def _of_widths(work: Work, table: WidthTable, series: StepSeries, earliest_s: fl
     from lowtide.planning.solvers.widths import best_fixed_width, plan_widths
     from lowtide.planning.solvers.widths_profile import Widths
 
-    widths = Widths(
-        table.width,
-        np.array(table.throughput) * SECONDS_PER_HOUR,
-        np.array(table.power_w),
-        idle_power_w=table.idle_power_w,
-    )
+    widths = Widths(table.width, np.array(table.throughput) * SECONDS_PER_HOUR, np.array(table.power_w))
     units = table.at(table.base)[0] * work.remaining_s
     if table.fixed:
         pausable = work.manner.pausing is not None

@@ -53,17 +53,19 @@ def run_energy_kwh(
         done_s: How much of it was done before the first of the runs; s.
         first_kwh: IT energy of starting the first run; None: of the job's set-up.
     Returns:
-        kWh; (n,). Expected energy, where the duration is not known. The energy of a start is spent in the step that
-        holds or begins at the start, that of the end in the step that holds or ends there.
+        kWh; (n,). Expected energy, where the duration is not known, with that of the jobs that take longer than was
+        booked. The energy of a start is spent in the step that holds or begins at the start, that of the end in the
+        step that holds or ends there.
     """
     run, edges_s = runs[number], series.edges_s()
-    at_s = np.clip(edges_s, run.start_s, run.end_s)
+    is_last = number + 1 == len(runs)
+    at_s = np.clip(edges_s, run.start_s, run.end_s + (tail_s(manner, done_s) if is_last else 0.0))
     if manner.widths is not None:
         widths = manner.widths
         used = widths.at(run.width)[1] * np.diff(at_s) / JOULES_PER_KWH
         if widths.switch_kwh:
             _add_at(used, edges_s, run.start_s, "right", widths.switch_kwh)
-            if number + 1 < len(runs) and runs[number + 1].start_s - run.end_s > _SAME_INSTANT_S:
+            if not is_last and runs[number + 1].start_s - run.end_s > _SAME_INSTANT_S:
                 _add_at(used, edges_s, run.end_s, "left", widths.switch_kwh)
         return used
     reached_s = done_s + sum(before.end_s - before.start_s for before in runs[:number])
@@ -74,7 +76,7 @@ def run_energy_kwh(
     first_kwh = manner.setup_kwh if first_kwh is None else first_kwh
     starting_kwh = (first_kwh if number == 0 else restart_kwh) * still_running(manner, reached_s) / likely
     _add_at(used, edges_s, run.start_s, "right", starting_kwh)
-    if number + 1 == len(runs):
+    if is_last:
         _add_at(used, edges_s, run.end_s, "left", manner.teardown_kwh)
     return used
 
@@ -108,10 +110,22 @@ def still_running(manner: Manner, progress_s: float) -> float:
     return 1.0 if manner.guess is None else durations_of(manner.guess).survival(progress_s)
 
 
-def booked_s(manner: Manner, duration_s: float) -> float:
-    """How long the job is planned to take: its duration, or where that is not known what suffices surely enough; s."""
+def booked_s(manner: Manner, duration_s: float, done_s: float = 0.0) -> float:
+    """How long the job is planned to take in all; s.
+
+    Its duration, or where that is not known what suffices surely enough for a job that has run for ``done_s``.
+    """
     guess = manner.guess
-    return duration_s if guess is None else durations_of(guess).quantile_s(guess.keep_share)
+    if guess is None:
+        return duration_s
+    durations = durations_of(guess)
+    return (durations.after(done_s) if done_s else durations).quantile_s(guess.keep_share) + done_s
+
+
+def tail_s(manner: Manner, done_s: float = 0.0) -> float:
+    """How much longer than booked the job may take, where its duration is not known: it then runs on; s."""
+    guess = manner.guess
+    return 0.0 if guess is None else durations_of(guess).longest_s - booked_s(manner, 0.0, done_s)
 
 
 def durations_of(guess: DurationGuess) -> Durations:

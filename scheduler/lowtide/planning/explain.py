@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from lowtide.planning.options import at_once_g
 from lowtide.planning.shares import shapley
 from lowtide.planning.solve import baseline_of, solve
 from lowtide.planning.types import Plan
@@ -67,10 +66,10 @@ def explain(problem: PlanProblem, plan: Plan) -> Explanation:
 
 
 def freedoms(problem: PlanProblem) -> list[Freedom]:
-    """What the job is free in."""
+    """What the job is free in: in its place only where there is a home to be freed from."""
     having: list[Freedom] = ["time"]
-    home = problem.baseline.region if problem.baseline else problem.candidates[0].region
-    if any(candidate.region != home for candidate in problem.candidates):
+    home = problem.baseline
+    if home is not None and any(candidate.region != home.region for candidate in problem.candidates):
         having.append("place")
     if problem.manner.pausing is not None:
         having.append("pausing")
@@ -90,18 +89,13 @@ def _emissions_g(problem: PlanProblem, plan: Plan, some: frozenset[str], none_g:
         base = manner.widths.at(manner.widths.base)
         only = replace(manner.widths, width=(manner.widths.base,), throughput=base[:1], power_w=base[1:], fixed=True)
         manner = replace(manner, widths=only)
-    smaller = replace(problem, manner=manner, moves=problem.moves if "place" in some else None)
-    if "place" not in some and problem.baseline is not None:
-        smaller = replace(smaller, candidates=(problem.baseline,), max_price_usd=None)
-    if "place" in some and problem.baseline is not None and problem.baseline not in problem.candidates:
-        smaller = replace(smaller, moves=None)
-    if "time" not in some and "width" not in some:
-        emitted = [at_once_g(smaller, candidate) for candidate in smaller.candidates]
-        return min((grams for grams in emitted if grams is not None), default=none_g)
+    smaller = replace(problem, manner=manner)
+    if "place" not in some:
+        where = [one for one in problem.candidates if one.region == plan.segments[0].region]
+        home = where[0] if problem.baseline is None else problem.baseline
+        smaller = replace(smaller, candidates=(home,), moves=None, max_price_usd=None)
     if "time" not in some:
-        smaller = _alone(smaller)  # at once is as if nothing were promised to others
-        latest_utc = problem.earliest_utc + timedelta(seconds=problem.duration_s - problem.done_s)
-        smaller = replace(smaller, deadline_utc=min(problem.deadline_utc, latest_utc))
+        smaller = replace(_alone(smaller), at_once=True, moves=None)  # as if nothing were promised to others
     answer = solve(smaller)
     return answer.emissions_g if isinstance(answer, Plan) else none_g
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lowtide.planning.choice import Chosen, choose, over_bound
 from lowtide.planning.energy import Run
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import Piece, StepSeries, seconds_in_steps
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     Spans = Sequence[tuple[float, float]]
     Cost = Callable[[tuple[Run, ...]], float]
 
-_SAME_S = 1e-6
 _SAME = 1e-9
 _TIE = 1e-12
 _DEAR = (1e3, 1e5, 1e7)
@@ -35,18 +35,18 @@ def free_spans(blocked: Spans, from_s: float, until_s: float) -> tuple[Piece, ..
     """What the blocked spans (in order, disjoint) leave free between two instants; of rounding nothing is left."""
     starts_s = (from_s, *(max(from_s, end_s) for _, end_s in blocked))
     ends_s = (*(min(until_s, start_s) for start_s, _ in blocked), until_s)
-    return tuple(Piece(start, end) for start, end in zip(starts_s, ends_s, strict=True) if end - start > _SAME_S)
+    return tuple(Piece(start, end) for start, end in zip(starts_s, ends_s, strict=True) if end - start > SAME_INSTANT_S)
 
 
 def overlaps(blocked: Spans, start_s: float, end_s: float) -> bool:
     """Whether a run between two instants is in a blocked span, by more than rounding."""
-    return any(min(end_s, until_s) - max(start_s, from_s) > _SAME_S for from_s, until_s in blocked)
+    return any(min(end_s, until_s) - max(start_s, from_s) > SAME_INSTANT_S for from_s, until_s in blocked)
 
 
 def first_start_s(blocked: Spans, earliest_s: float, length_s: float) -> float:
     """The first instant from which so long nothing is blocked; infinite where there is none."""
     for gap in free_spans(blocked, earliest_s, math.inf):
-        if gap.end_s - gap.start_s >= length_s - _SAME_S:
+        if gap.end_s - gap.start_s >= length_s - SAME_INSTANT_S:
             return gap.start_s
     return math.inf
 
@@ -60,7 +60,7 @@ def first_end_s(work: Work, blocked: Spans, earliest_s: float) -> float:
         return first_start_s(blocked, earliest_s, work.least_s) + work.least_s
     left_s = work.least_s
     for gap in free_spans(blocked, earliest_s, math.inf):
-        if gap.end_s - gap.start_s >= left_s - _SAME_S:
+        if gap.end_s - gap.start_s >= left_s - SAME_INSTANT_S:
             return gap.start_s + left_s
         left_s -= gap.end_s - gap.start_s
     return math.inf
@@ -91,7 +91,7 @@ def choose_around(
     gaps = free_spans(blocked, earliest_s, end_by_s)
     if gaps == (Piece(earliest_s, end_by_s),):
         return choose(work, series, earliest_s, end_by_s)
-    if sum(gap.end_s - gap.start_s for gap in gaps) < work.least_s - _SAME_S:
+    if sum(gap.end_s - gap.start_s for gap in gaps) < work.least_s - SAME_INSTANT_S:
         return None
     widths = work.manner.widths
     if work.manner.pausing is None and (widths is None or widths.fixed):
@@ -115,7 +115,7 @@ def _in_one_gap(
     work: Work, series: StepSeries, earliest_s: float, gaps: Sequence[Piece], cost_of: Cost
 ) -> Chosen | None:
     """The best plan that stays within a gap; of equals, the earliest."""
-    long = [gap for gap in gaps if gap.end_s - gap.start_s >= work.least_s - _SAME_S]
+    long = [gap for gap in gaps if gap.end_s - gap.start_s >= work.least_s - SAME_INSTANT_S]
     if work.running and work.manner.pausing is not None:
         long = [gap for gap in long if gap.start_s == earliest_s]  # later, it would have paused
     found = [choose(work, series, gap.start_s, gap.end_s) for gap in long]
@@ -154,9 +154,9 @@ def cheapest_parts(series: StepSeries, gaps: Sequence[Piece], duration_s: float)
     ends_s = np.concatenate([cuts[1:] for cuts in cuts_s])
     order = np.argsort(series.values[np.searchsorted(edges_s, (starts_s + ends_s) / 2) - 1], kind="stable")
     filled_s = np.cumsum((ends_s - starts_s)[order])
-    if filled_s[-1] < duration_s - _SAME_S:
+    if filled_s[-1] < duration_s - SAME_INSTANT_S:
         return ()
-    whole = int(np.searchsorted(filled_s, duration_s - _SAME_S))
+    whole = int(np.searchsorted(filled_s, duration_s - SAME_INSTANT_S))
     part = int(order[whole])
     rest_s = min(duration_s - (float(filled_s[whole - 1]) if whole else 0.0), float(ends_s[part] - starts_s[part]))
     pieces = [Piece(float(starts_s[step]), float(ends_s[step])) for step in order[:whole].tolist()]
@@ -176,7 +176,7 @@ def _widened(blocked: Spans, window: Piece) -> list[tuple[float, float]]:
     return [
         (-math.inf if start_s <= window.start_s else start_s, end_s)
         for start_s, end_s in blocked
-        if end_s > window.start_s + _SAME_S and start_s < window.end_s - _SAME_S
+        if end_s > window.start_s + SAME_INSTANT_S and start_s < window.end_s - SAME_INSTANT_S
     ]
 
 
@@ -186,8 +186,6 @@ def _at_a_price(
     """The plan for which blocked steps are too dear."""
     widths = work.manner.widths
     most = 1 if widths is not None and widths.whole_steps else _parts(series, blocked)
-    # idle power counts in the dear steps too, and would make a bound that is not proven seem near
-    idle = widths is not None and widths.idle_power_w > 0
     fitting, bounds = [], []
     for parts in dict.fromkeys((most, 1)):
         fine = StepSeries(series.start_s, series.step_s / parts, np.repeat(series.values, parts))
@@ -195,7 +193,7 @@ def _at_a_price(
         found, on_parts = _avoiding(work, fine, touched, window), bool((touched == covered).all())
         if found is not None and found.exact and on_parts:
             return found
-        below = None if idle else found if on_parts else _avoiding(work, fine, covered, window)
+        below = found if on_parts else _avoiding(work, fine, covered, window)
         fitting += [] if found is None else [found]
         bounds += [] if below is None else [cost_of(below.runs) / below.over_bound]
         if found is not None and found.exact:
@@ -219,12 +217,12 @@ def _in_few_gaps(work: Work, earliest_s: float, gaps: Sequence[Piece]) -> Chosen
     width = 1 if widths is None else max(widths.width, key=lambda width: widths.at(width)[0])
     longest = sorted(gaps, key=lambda gap: gap.start_s - gap.end_s)
     room_s = np.cumsum([gap.end_s - gap.start_s for gap in longest])
-    taken = sorted(longest[: 1 + int(np.searchsorted(room_s, work.least_s - _SAME_S))])
+    taken = sorted(longest[: 1 + int(np.searchsorted(room_s, work.least_s - SAME_INSTANT_S))])
     pauses = work.pauses_used + len(taken) - 1 + (work.running and taken[0].start_s > earliest_s)
     least_s = pausing.min_run_s if pausing is not None and len(taken) > 1 else 0.0
     spare_s = work.least_s - len(taken) * least_s
     limited = pausing is not None and pausing.max_pauses is not None and pauses > pausing.max_pauses
-    if limited or spare_s < -_SAME_S or any(gap.end_s - gap.start_s < least_s - _SAME_S for gap in taken):
+    if limited or spare_s < -SAME_INSTANT_S or any(gap.end_s - gap.start_s < least_s - SAME_INSTANT_S for gap in taken):
         return None
     runs = []
     for gap in taken:
@@ -242,7 +240,7 @@ def _avoiding(work: Work, series: StepSeries, blocked: npt.NDArray[np.bool_], wi
         priced = series._replace(values=np.where(blocked, times * top, series.values))
         chosen = choose(work, priced, *window)
         pieces = tuple(Piece(run.start_s, run.end_s) for run in chosen.runs)
-        if seconds_in_steps(series, pieces)[blocked].sum() <= _SAME_S:
+        if seconds_in_steps(series, pieces)[blocked].sum() <= SAME_INSTANT_S:
             return chosen
     return None
 
@@ -253,7 +251,7 @@ def _parts(series: StepSeries, blocked: Spans) -> int:
     inner_s = [at_s - series.start_s for span in blocked for at_s in span if math.isfinite(at_s)]
     for parts in range(1, most + 1):
         part_s = series.step_s / parts
-        if all(abs(at_s - round(at_s / part_s) * part_s) < _SAME_S for at_s in inner_s):
+        if all(abs(at_s - round(at_s / part_s) * part_s) < SAME_INSTANT_S for at_s in inner_s):
             return parts
     return most
 
@@ -265,7 +263,7 @@ def _blocked_steps(series: StepSeries, blocked: Spans, *, wholly: bool) -> npt.N
     within = np.zeros(begins_s.size, dtype=np.bool_)
     for from_s, until_s in blocked:
         if wholly:
-            within |= (begins_s >= from_s - _SAME_S) & (ends_s <= until_s + _SAME_S)
+            within |= (begins_s >= from_s - SAME_INSTANT_S) & (ends_s <= until_s + SAME_INSTANT_S)
         else:
-            within |= (begins_s < until_s - _SAME_S) & (ends_s > from_s + _SAME_S)
+            within |= (begins_s < until_s - SAME_INSTANT_S) & (ends_s > from_s + SAME_INSTANT_S)
     return within

@@ -9,10 +9,18 @@ import numpy as np
 
 from lowtide.planning.chances import difference_variance
 from lowtide.planning.choice import Work, choose
-from lowtide.planning.energy import Run, booked_s, run_energy_kwh, seconds_at_mean, still_running
+from lowtide.planning.energy import (
+    Run,
+    booked_s,
+    durations_of,
+    run_energy_kwh,
+    seconds_at_mean,
+    still_running,
+    tail_s,
+)
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide.planning.types import Candidate, Misfit
-from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
+from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.spans import from_epoch_s, iso_utc
 
 if TYPE_CHECKING:
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from lowtide.planning.choice import Chosen
     from lowtide.planning.types import PlanProblem
     from lowtide_core.series import FloatArray
+
+G_PER_T = 1e6
 
 FITS_S = 1e-6
 """A run that is too long by less fits: instants since 1970 are no finer."""
@@ -64,9 +74,11 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
     candidate = problem.candidates[place]
     earliest_s, deadline_s = problem.earliest_utc.timestamp() + candidate.transfer_s, problem.deadline_utc.timestamp()
     series = steps_of(candidate)
-    known_s = known_until_s(series, earliest_s)
+    known_s = known_until_s(series, earliest_s) - tail_s(problem.manner, problem.done_s)
     end_by_s = min(deadline_s, known_s)
     work = _work(problem, candidate)
+    if problem.at_once:
+        end_by_s = min(end_by_s, earliest_s + remaining_s(problem))
     if earliest_s + work.least_s - end_by_s > FITS_S:
         return _too_short(candidate, earliest_s + work.least_s, deadline_s, known_s)
     chosen = _choose(problem, place, earliest_s, end_by_s)
@@ -207,24 +219,7 @@ def facility_kwh(problem: PlanProblem, runs: Sequence[Run]) -> dict[int, FloatAr
         candidate = problem.candidates[run.place]
         kwh = run_kwh(problem, candidate, runs, number) * candidate.pue
         used[run.place] = used[run.place] + kwh if run.place in used else kwh
-    widths = problem.manner.widths
-    if widths is not None and widths.idle_power_w:
-        used[runs[0].place] = used[runs[0].place] + idle_kwh(problem, problem.candidates[runs[0].place], runs)
     return used
-
-
-def idle_kwh(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run]) -> FloatArray:
-    """Facility energy of a job with idle power while it does not run, from the earliest start to the deadline; kWh."""
-    widths, series = problem.manner.widths, steps_of(candidate)
-    if widths is None or not widths.idle_power_w:
-        return np.zeros(series.values.size)
-    earliest_s = problem.earliest_utc.timestamp() + candidate.transfer_s
-    until_s = min(problem.deadline_utc.timestamp(), known_until_s(series, earliest_s))
-    edges_s = series.edges_s()
-    idle_s = np.diff(np.clip(edges_s, earliest_s, until_s))
-    for run in runs:
-        idle_s -= np.diff(np.clip(edges_s, run.start_s, run.end_s))
-    return np.asarray(np.maximum(idle_s, 0.0) * widths.idle_power_w * candidate.pue / JOULES_PER_KWH)
 
 
 def run_kwh(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run], number: int) -> FloatArray:
@@ -250,7 +245,7 @@ def first_start_kwh(problem: PlanProblem, start_s: float) -> float:
 
 def remaining_s(problem: PlanProblem) -> float:
     """What is still to be run: of the duration, or where that is not known of what suffices surely enough; s."""
-    return booked_s(problem.manner, problem.duration_s) - problem.done_s
+    return booked_s(problem.manner, problem.duration_s, problem.done_s) - problem.done_s
 
 
 def _operational_g(problem: PlanProblem, used: Mapping[int, FloatArray], band: str) -> float | None:
@@ -274,8 +269,9 @@ def operational_at_once(problem: PlanProblem, candidate: Candidate) -> tuple[Flo
     """Facility energy of the run at once in each step, kWh, and its emissions with the transfer, g."""
     runs = at_once(problem, candidate)
     series = candidate.series
-    kwh = run_kwh(problem, candidate, runs, 0) * candidate.pue + idle_kwh(problem, candidate, runs)
-    covered = series.start_s <= runs[0].start_s + FITS_S and runs[-1].end_s <= series.end_s + FITS_S
+    kwh = run_kwh(problem, candidate, runs, 0) * candidate.pue
+    end_s = runs[-1].end_s + tail_s(problem.manner, problem.done_s)
+    covered = series.start_s <= runs[0].start_s + FITS_S and end_s <= series.end_s + FITS_S
     spent = kwh > 0
     emissions_g = float(kwh[spent] @ series.intensity_g_per_kwh[spent]) + candidate.transfer_g
     return kwh, emissions_g if covered and not np.isnan(emissions_g) else None
@@ -315,12 +311,18 @@ def machine_hours(problem: PlanProblem, runs: Sequence[Run]) -> float:
     return sum((run.end_s - run.start_s) * run.width for run in runs) / widths.base / SECONDS_PER_HOUR
 
 
+def longest_s(problem: PlanProblem) -> float:
+    """The longest that the job can take in all; s."""
+    guess = problem.manner.guess
+    return problem.duration_s if guess is None else durations_of(guess).longest_s
+
+
 def expected_remaining_s(problem: PlanProblem) -> float:
     """How long it is expected to run yet; s."""
     guess = problem.manner.guess
     if guess is None:
         return problem.duration_s - problem.done_s
-    ends_s = np.array([problem.done_s, max(guess.high_s, *guess.sample_s, problem.done_s)])
+    ends_s = np.array([problem.done_s, longest_s(problem)])
     done_s, all_s = seconds_at_mean(problem.manner, ends_s, problem.duration_s)
     return float(all_s - done_s) / still_running(problem.manner, problem.done_s)
 
@@ -331,12 +333,14 @@ def variance_g2(problem: PlanProblem, one: Mapping[int, FloatArray], other: Mapp
     Errors of one series hang together over time; those of two are taken as independent.
     """
     total = 0.0
-    by_series: dict[int, tuple[Candidate, FloatArray]] = {}
+    by_series: dict[object, tuple[Candidate, FloatArray]] = {}
     for used, sign in ((one, 1.0), (other, -1.0)):
         for place, kwh in used.items():
             candidate = _candidate(problem, place)
-            known = by_series.get(id(candidate.series))
-            by_series[id(candidate.series)] = (candidate, sign * kwh if known is None else known[1] + sign * kwh)
+            series = candidate.series
+            key = (series.zone, series.source, series.issued_at, series.start_utc, series.step_s, kwh.size)
+            known = by_series.get(key)
+            by_series[key] = (candidate, sign * kwh if known is None else known[1] + sign * kwh)
     for candidate, weights in by_series.values():
         variance = _variance_g2(candidate, weights)
         if variance is None:

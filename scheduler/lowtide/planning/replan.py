@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lowtide.planning.types import Plan, PlanProblem, Segment
 
+_STORED_S = 1e-6
 _BETTER_SHARE = 1e-9
 """A new plan that gains less than this, relatively, is not worth a change."""
 
@@ -31,7 +32,7 @@ def replan(problem: PlanProblem, kept: Sequence[Segment]) -> Plan | NoPlan:
     """
     fresh, old = decide(problem), keep(problem, kept)
     if isinstance(fresh, NoPlan):
-        return fresh if old is None else plan_of(problem, Decision(old, fresh.misfits, old.bound_g, 0.0))
+        return fresh if old is None else plan_of(problem, Decision(old, fresh.misfits, old.bound_g, 0.0, False))
     if old is None:
         return plan_of(problem, fresh)
     kept_g = score_g(problem, old)
@@ -59,7 +60,9 @@ def keep(problem: PlanProblem, kept: Sequence[Segment]) -> Option | None:
         if end_s > known_s + FITS_S or start_s < ready_s - FITS_S:
             return None
         runs.append(Run(start_s, end_s, place, segment.width))
-    if not runs or len({run.place for run in runs}) > 1 or not _does_it_all(problem, runs):
+    if not runs or len({run.place for run in runs}) > 1:
+        return None
+    if not (_does_it_all(problem, runs) and _within_pausing(problem, runs)):
         return None
     known_s = known_until_s(judged(problem, problem.candidates[runs[0].place]), earliest_s)
     option = within_price(problem, option_of(problem, runs, known_s))
@@ -67,10 +70,24 @@ def keep(problem: PlanProblem, kept: Sequence[Segment]) -> Option | None:
 
 
 def _does_it_all(problem: PlanProblem, runs: Sequence[Run]) -> bool:
-    """Whether the runs do what remains: neither less, nor more."""
+    """Whether the runs do what remains, neither less nor more: to a microsecond an instant, as plans are stored."""
     widths = problem.manner.widths
+    rounded_s = 2 * len(runs) * _STORED_S
     if widths is None:
-        return abs(sum(run.end_s - run.start_s for run in runs) - remaining_s(problem)) < 1.0
+        return abs(sum(run.end_s - run.start_s for run in runs) - remaining_s(problem)) <= rounded_s
     done = sum((run.end_s - run.start_s) * widths.at(run.width)[0] for run in runs)
     wanted = remaining_s(problem) * widths.at(widths.base)[0]
-    return abs(done - wanted) <= 1e-6 * wanted
+    return abs(done - wanted) <= rounded_s * max(widths.throughput)
+
+
+def _within_pausing(problem: PlanProblem, runs: Sequence[Run]) -> bool:
+    """Whether the runs keep to the limits on pauses and on the shortest run."""
+    pausing = problem.manner.pausing
+    begins_now = runs[0].start_s - problem.earliest_utc.timestamp() <= FITS_S
+    pauses = problem.pauses_used + len(runs) - 1 + (problem.running and not begins_now)
+    if pausing is None:
+        return pauses == 0 or problem.manner.widths is not None
+    if pausing.max_pauses is not None and pauses > pausing.max_pauses:
+        return False
+    whole = runs[1:] if problem.running and begins_now else runs  # the run that goes on has begun before
+    return len(runs) == 1 or all(run.end_s - run.start_s >= pausing.min_run_s - _STORED_S for run in whole)

@@ -7,17 +7,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide.planning.chances import chance_of_excess, gain_beats_error
-from lowtide.planning.energy import booked_s
 from lowtide.planning.options import (
     BASELINE,
     FITS_S,
+    G_PER_T,
     Option,
     evaluate_one,
+    longest_s,
     operational_at_once,
     option_of,
     run_kwh,
     soonest,
     variance_g2,
+    within_price,
 )
 from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
 from lowtide_core.errors import InfeasibleError, InputError
@@ -30,20 +32,20 @@ if TYPE_CHECKING:
     from lowtide.planning.types import Candidate, PlanProblem
 
 _AT_EDGE_S = 1e-3
-G_PER_T = 1e6
 
 
 class Decision(NamedTuple):
     """The option that is taken, and what was decided against.
 
     Attributes:
-        bound_g: No option emits less. held_back_g: what the guard gave up.
+        bound_g: No plan emits less. held_back_g: what the guard gave up. exact: see ``Plan``.
     """
 
     best: Option
     misfits: tuple[Misfit, ...]
     bound_g: float
     held_back_g: float
+    exact: bool
 
 
 def solve(problem: PlanProblem) -> Plan | NoPlan:
@@ -62,17 +64,23 @@ def solve(problem: PlanProblem) -> Plan | NoPlan:
 def decide(problem: PlanProblem) -> Decision | NoPlan:
     """What ``solve`` makes a plan of; the same errors."""
     options, misfits = evaluate(problem)
+    moved = None
     if problem.moves is not None:
-        from lowtide.planning.moving import moving_options
+        from lowtide.planning.moving import best_move
 
-        options = (*options, *moving_options(problem))
+        moved = best_move(problem)
+    if moved is not None and moved.option is not None:
+        options = (*options, moved.option)
     if not options:
         return NoPlan(misfits)
     guarded = [_guard_time(problem, option) for option in options]
     best = _guard_place(problem, best_of(problem, guarded), guarded)
     wished = best_of(problem, options)
     held_back_g = max(0.0, best.emissions_g - wished.emissions_g) if best.runs != wished.runs else 0.0
-    return Decision(best, misfits, min(option.bound_g for option in options), held_back_g)
+    bound_g = min(option.bound_g for option in options)
+    if moved is None:
+        return Decision(best, misfits, bound_g, held_back_g, best.exact)
+    return Decision(best, misfits, min(bound_g, moved.bound_g), held_back_g, best.exact and moved.exact)
 
 
 def require_plan(answer: Plan | NoPlan, problem: PlanProblem) -> Plan:
@@ -85,7 +93,7 @@ def require_plan(answer: Plan | NoPlan, problem: PlanProblem) -> Plan:
     relax = {
         "deadline": "move the deadline",
         "forecast": "choose a source that looks further ahead (--signal climatology), or a shorter job",
-        "price": "raise --max-price",
+        "price": "raise --max-price" if problem.max_price_usd is not None else "leave --carbon-price out",
         "residency": "widen --residency",
         "latency": "raise --max-latency",
         "capacity": "raise home_jobs or home_power, or move the deadline",
@@ -130,7 +138,7 @@ def _require_sound(problem: PlanProblem) -> None:
         raise InputError("There is no place to plan for.", hint="Name at least one zone or region.")
     if not 0 < problem.duration_s < float("inf"):
         raise InputError(f"The duration is {problem.duration_s} s.", hint="Give a positive one, such as 4h.")
-    if not 0 <= problem.done_s < booked_s(problem.manner, problem.duration_s):
+    if not 0 <= problem.done_s < longest_s(problem):
         raise InputError(f"{problem.done_s} s of the job are done already.", hint="Then nothing is left to plan.")
     carbon_price = problem.judgement.carbon_price_usd_per_t
     if carbon_price is not None and not 0 < carbon_price < float("inf"):
@@ -176,9 +184,10 @@ def _guard_time(problem: PlanProblem, option: Option) -> Option:
     end_by_s = min(problem.deadline_utc.timestamp(), option.known_until_s)
     if not runs or runs == option.runs or runs[-1].end_s > end_by_s + FITS_S:
         return option
-    now = option_of(problem, runs, option.known_until_s, exact=option.exact)
-    now = replace(now, bound_g=option.bound_g)
-    return option if _beats_error(problem, option, now) else now
+    now = within_price(problem, option_of(problem, runs, option.known_until_s, exact=option.exact))
+    if isinstance(now, Misfit) or _beats_error(problem, option, now):
+        return option
+    return replace(now, bound_g=option.bound_g)
 
 
 def _guard_place(problem: PlanProblem, best: Option, options: Sequence[Option]) -> Option:
@@ -227,7 +236,7 @@ def plan_of(problem: PlanProblem, decision: Decision) -> Plan:
         baseline_g=baseline_g,
         no_baseline_why=why,
         bound_g=min(decision.bound_g, best.emissions_g),
-        exact=best.exact,
+        exact=decision.exact,
         chance_worse=_chance_worse(problem, best, baseline_g),
         price_usd=best.price_usd,
         forecast=ForecastUsed(

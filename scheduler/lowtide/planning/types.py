@@ -62,11 +62,12 @@ class PlanProblem:
     """One job, its freedom, and what is known of every place: all that the planner may look at.
 
     Attributes:
-        duration_s: Of the whole job; the mean where it is not known.
+        duration_s: Of the whole job; s, the mean where it is not known.
         baseline: The job at once at home; None with the reason in ``no_baseline_why``.
         max_price_usd: Limit for the whole run; None is no limit.
         moves: None: a run stays where it began.
         done_s: How much of the duration is done already; only what remains is planned. s, < the longest duration.
+        at_once: It may not wait: each place from the earliest time on, for as long as it takes at the base width.
         running: It runs at the earliest time, so that going on at once starts nothing.
         pauses_used: Pauses that it has had already.
     """
@@ -81,6 +82,7 @@ class PlanProblem:
     judgement: Judgement = EXPECTED
     max_price_usd: float | None = None
     moves: Moves | None = None
+    at_once: bool = False
     done_s: float = 0.0
     running: bool = False
     pauses_used: int = 0

@@ -14,7 +14,7 @@ MOST_SEEN = 200
 
 
 def durations_s(store: Store, name: str) -> tuple[float, ...]:
-    """Durations of the newest jobs of that name that ended with exit status 0 and were not paused; s.
+    """How long the newest jobs of that name ran that ended with exit status 0, without their pauses; s.
 
     Raises:
         InputError: There is none.
@@ -22,10 +22,10 @@ def durations_s(store: Store, name: str) -> tuple[float, ...]:
     took_s: list[float] = []
     for record in store.jobs.find(states=("done",)):
         attempt = record.attempt
-        if record.spec.name != name or attempt is None or len(record.plan.segments) > 1:
+        if record.spec.name != name or attempt is None:
             continue
         if attempt.started_utc is not None and attempt.ended_utc is not None:
-            took_s.append((attempt.ended_utc - attempt.started_utc).total_seconds())
+            took_s.append(attempt.ran_s(attempt.ended_utc))
     seen_s = tuple(seconds for seconds in took_s[:MOST_SEEN] if seconds > 0)
     if not seen_s:
         raise InputError(

@@ -38,11 +38,11 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str, said: str) -> No
 
 
 def test_widths(tmp_path: Path) -> None:
-    path = sheet(tmp_path, "width,throughput,power_w,memory_gb\n4,30,450,96\n1,10,100,10\n2,18,210,40\n0,0,5,0\n")
+    path = sheet(tmp_path, "width,throughput,power_w,memory_gb\n4,30,450,96\n1,10,100,10\n2,18,210,40\n0,0,0,0\n")
     table = read_widths(path, whole_steps=True, switch_kwh=0.1, memory_limit_gb=80.0)
     assert table.width == (1, 2)
     assert table.at(2) == (18.0, 210.0)
-    assert (table.base, table.idle_power_w, table.whole_steps, table.switch_kwh) == (1, 5.0, True, 0.1)
+    assert (table.base, table.whole_steps, table.switch_kwh) == (1, True, 0.1)
     assert table.excluded == ("4: needs 96 GB, there are 80",)
 
 
@@ -54,7 +54,8 @@ def test_widths(tmp_path: Path) -> None:
         ("1,10,nan\n", "no number"),
         ("1.5,10,100\n", "width"),
         ("1,10,100\n1,11,100\n", "width"),
-        ("0,0,5\n", "no width"),
+        ("0,0,5\n", "width 0"),
+        ("0,0,0\n", "no width"),
     ],
 )
 def test_widths_that_cannot_be(tmp_path: Path, rows: str, said: str) -> None:

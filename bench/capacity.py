@@ -54,6 +54,8 @@ def _problem(
         fixed_g=np.zeros((cpus.size, 1)),
         priority=np.zeros(cpus.size),
         share=np.zeros(cpus.size, dtype=np.int64),
+        unused=np.zeros(cpus.size),
+        home=np.zeros(cpus.size, dtype=np.int64),
     )
     pool = Pool("CISO", intensity, 1.0, np.full((1, intensity.size), capacity))
     return FleetProblem((pool,), jobs, ("cpus",), HOUR_S)

@@ -207,7 +207,8 @@ def _scaled(text: str, factors: dict[str, float], *, kind: str, examples: str) -
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     factor = factors.get(match[2]) if match else None
     if match is None or factor is None:
-        raise InputError(f"{text!r} is not a {kind}.", hint=f"Write it with its unit: {examples}.", text=text)
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise InputError(f"{text!r} is not {article} {kind}.", hint=f"Write it with its unit: {examples}.", text=text)
     value = float(match[1]) * factor
     if value == float("inf"):
         raise InputError(f"The {kind} {text[:20]!r}... is too large.", hint=f"Give one such as {examples}.", text=text)

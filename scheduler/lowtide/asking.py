@@ -118,6 +118,7 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
         gpu_count=gpu_count(asked.count),
         cpus=cpus(asked.cpus),
         power_w=power_of(asked, manner, profile_w),
+        power_basis=_power_basis(asked, duration_s),
         manner=manner,
         judgement=judgement_of(asked),
         max_price_usd=max_price_usd(asked.max_price_usd),
@@ -219,6 +220,8 @@ def duration_guess(asked: Asked) -> DurationGuess | None:
     from lowtide.jobs.durations import KEEP_SHARE, DurationGuess
 
     share = parse_share(asked.keep_deadline) if asked.keep_deadline else KEEP_SHARE
+    if dots and parse_duration_s(low) > parse_duration_s(high):
+        raise InputError(f"{low} is longer than {high}.", hint=f"Give the shorter one first: --duration {high}..{low}.")
     if asked.seen_s:
         return DurationGuess(min(asked.seen_s), max(asked.seen_s), tuple(sorted(asked.seen_s)), share)
     return DurationGuess(parse_duration_s(low), parse_duration_s(high), keep_share=share)
@@ -248,6 +251,19 @@ def power_of(asked: Asked, manner: Manner, profile_w: float | None) -> float | N
     if manner.widths is not None:
         return manner.widths.at(manner.widths.base)[1]
     return profile_w if profile_w is not None else parse_power_w(asked.power) if asked.power else None
+
+
+def _power_basis(asked: Asked, duration_s: float) -> str:
+    """How the user told the power."""
+    if asked.widths:
+        return f"that of its width in {asked.widths}"
+    if not asked.power_profile:
+        return "given by the user"
+    from lowtide.sheets import profile_length_s
+
+    long_s = profile_length_s(asked.power_profile)
+    stretched = "" if abs(long_s - duration_s) < 1 else f", whose {long_s / 3600:.3g} h are stretched to the duration"
+    return f"mean of {asked.power_profile}{stretched}"
 
 
 def judgement_of(asked: Asked) -> Judgement:

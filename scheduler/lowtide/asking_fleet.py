@@ -42,6 +42,7 @@ KNOWN = (
     "times",
 )
 MOST_TIMES = 1000
+_LINES_TOLD = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,42 @@ def read_jobs(path: str, defaults: FleetDefaults, settings: Settings, *, now_utc
         InfeasibleError: A deadline leaves less time than its job takes; names the line.
     """
     jobs: list[FleetJob] = []
+    wrong: list[tuple[int, InputError | InfeasibleError]] = []
     for line, row in read_sheet(path, needed=NEEDED, known=KNOWN):
         try:
             jobs.extend(_jobs(row, defaults, settings, now_utc))
         except (InputError, InfeasibleError) as error:
-            raise type(error)(f"{path}, line {line}: {error.message}", hint=error.hint, line=line) from None
+            wrong.append((line, error))
+    if wrong:
+        line, first = wrong[0]
+        others = "".join(f"\n  line {number}: {error}" for number, error in wrong[1:_LINES_TOLD])
+        left = f"\n  and {len(wrong) - _LINES_TOLD} lines more" if len(wrong) > _LINES_TOLD else ""
+        kind = InputError if any(isinstance(error, InputError) for _, error in wrong) else InfeasibleError
+        raise kind(
+            f"{path}, line {line}: {first.message}", hint=f"{first.hint}{others}{left}", lines=[n for n, _ in wrong]
+        )
     return tuple(jobs)
 
 
 def _jobs(row: Row, defaults: FleetDefaults, settings: Settings, now_utc: datetime) -> Iterator[FleetJob]:
+    if ".." in row["duration"]:
+        raise InputError(
+            f"The duration {row['duration']} is a range.",
+            hint="In a fleet each job has one: give what suffices, or plan it alone.",
+        )
     duration_s = parse_duration_s(row["duration"])
     deadline = row.get("deadline") or defaults.deadline
     if not row["name"] or not deadline:
         lacks = "name" if not row["name"] else "deadline"
-        raise InputError(f"The job has no {lacks}.", hint=f"Fill the column {lacks}.")
+        hint = f"Fill the column {lacks}{', or give one for all with --deadline' if lacks == 'deadline' else ''}."
+        raise InputError(f"The job has no {lacks}.", hint=hint)
     earliest_utc = max(now_utc, parse_instant_utc(row.get("earliest") or "now", now_utc=now_utc))
     deadline_utc = parse_instant_utc(deadline, now_utc=now_utc)
+    if deadline_utc <= earliest_utc:
+        raise InputError(
+            f"The deadline {deadline!r} is not after the earliest start, {row.get('earliest') or 'now'!r}.",
+            hint="Name the day of the deadline too, such as 'tomorrow 06:00'.",
+        )
     gpus = _amount(row, "gpus", default=1.0 if row.get("gpu") else 0.0)
     threads = cpus(_amount(row, "cpus", default=1.0))
     demand = {"cpus": threads}
@@ -225,6 +246,8 @@ def _amount_of(resource: str, text: str) -> float | None:
 
 def _resource(text: str) -> str:
     kind, colon, model = text.strip().partition(":")
+    if not text.strip():
+        raise InputError("A capacity names no resource.", hint="Write it as cpus=168.")
     if kind not in ("cpus", "gpus", "power") or (colon and kind != "gpus"):
         raise InputError(f"{text!r} is not a resource.", hint="Known are cpus, gpus, gpus:MODEL and power (kW).")
     return f"gpus:{_gpu_name(model)}" if colon else kind

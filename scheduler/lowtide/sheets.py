@@ -29,6 +29,10 @@ def read_sheet(path: str, *, needed: Sequence[str], known: Sequence[str]) -> lis
         raise InputError(f"The table {path} cannot be read: {reason}.", hint="Check its name.", path=path) from error
     heads = [head.strip().lower() for head in lines[0]] if lines else []
     missing = [name for name in needed if name not in heads]
+    if missing and len(heads) == 1 and ";" in heads[0]:
+        raise InputError(
+            f"The table {path} separates its columns with semicolons.", hint="Separate them with commas.", path=path
+        )
     if missing:
         raise InputError(
             f"The table {path} has no column {missing[0]!r}; it has {', '.join(heads) or 'none'}.",
@@ -107,6 +111,11 @@ def read_widths(
                 f"{where}: width {int(width)} has throughput {throughput:g} and power {power_w:g} W.",
                 hint="Both are positive; a pause needs no row, and draws nothing.",
             )
+        if memory_limit_gb is not None and "memory_gb" not in row:
+            raise InputError(
+                f"The table {path} has no column memory_gb, which --memory asks for.",
+                hint="Add it, or leave --memory out.",
+            )
         memory_gb = number_in(row, "memory_gb", where=where, default=0.0)
         if memory_limit_gb is not None and memory_gb > memory_limit_gb:
             excluded.append(f"{int(width)}: needs {memory_gb:g} GB, there are {memory_limit_gb:g}")
@@ -128,6 +137,11 @@ def read_widths(
         switch_kwh=switch_kwh,
         excluded=tuple(excluded),
     )
+
+
+def profile_length_s(path: str) -> float:
+    """How long the stretches of a profile are together; s. Errors as ``read_course``."""
+    return sum(parse_duration_s(row["duration"]) for _, row in read_sheet(path, needed=("duration", "power"), known=()))
 
 
 def read_course(path: str) -> tuple[tuple[tuple[float, float], ...], float]:

@@ -20,6 +20,9 @@ COMMANDS = [line[2:] for block in CONSOLE.findall(README) for line in block.spli
 PLANNING = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
 
 
+FLEET = "name,duration,deadline,cpus,power\nindex,2h,24h,4,400W\ntrain,6h,24h,8,900W\nreport,1h,12h,2,150W\n"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("readme")
@@ -76,6 +79,7 @@ def test_the_transcripts_have_the_lines_that_the_commands_print(folder: Path) ->
         ("fleet", "lowtide plan-fleet jobs.csv --capacity cpus=8 --zone DE"),
         ("regions", "lowtide regions --gpu H100 --duration 10h --data 50GB --from aws:us-east-1"),
     ):
+        (folder / "jobs.csv").write_text(FLEET, encoding="utf-8")
         shown = transcript(name)
         asked = [*command.split(), "--now", "2026-11-24T15:04Z"]
         ran = subprocess.run(asked, cwd=folder, env=environment(folder), capture_output=True, text=True)

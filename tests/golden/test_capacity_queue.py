@@ -49,6 +49,8 @@ def queue(folder: Path, days: int, first_day: int = 0) -> FleetProblem:
             fixed_g=0.0 * one,
             priority=np.zeros(cpus.size),
             share=np.zeros(cpus.size, dtype=np.int64),
+            unused=np.zeros(cpus.size),
+            home=np.zeros(cpus.size, dtype=np.int64),
         ),
         ("cpus",),
         HOUR_S,

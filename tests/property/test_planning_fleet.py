@@ -56,6 +56,8 @@ def problems(draw: st.DrawFn, jobs: int = 4, steps: int = 7) -> FleetProblem:
             fixed_g=whole(0, 1, n, pools) * 20.0,
             priority=whole(0, 1, n).astype(float),
             share=whole(0, 1, n),
+            unused=whole(0, 3, n) / 4.0,
+            home=allowed.argmax(axis=1),
         ),
         resources=("cpus", "gpus")[:resources],
         step_s=STEP_S,
@@ -74,7 +76,9 @@ def emissions(problem: FleetProblem, job: int, way: Way) -> Fraction:
         return Fraction(0)
     pool, start = way
     place, jobs = problem.pools[pool], problem.jobs
-    total = sum(int(place.intensity_g_per_kwh[step]) for step in range(start, start + int(jobs.run_steps[job])))
+    run = range(start, start + int(jobs.run_steps[job]))
+    total = sum(int(place.intensity_g_per_kwh[step]) for step in run) + Fraction(0)
+    total -= Fraction(jobs.unused[job]) * int(place.intensity_g_per_kwh[run[-1]])
     kw_h = Fraction(jobs.power_kw[job, pool]) * Fraction(STEP_S) / 3600
     return kw_h * Fraction(place.pue) * total + Fraction(jobs.fixed_g[job, pool])
 
@@ -92,7 +96,7 @@ def keeps_capacity(problem: FleetProblem, ways: tuple[Way, ...]) -> bool:
 
 
 def rank(problem: FleetProblem, ways: tuple[Way, ...]) -> tuple[object, ...]:
-    """What the planner minimises, in order: jobs outside by priority, the largest share of several groups, emissions."""
+    """What is minimised, in order: jobs outside by priority, the largest share of several groups, emissions."""
     jobs = problem.jobs
     outside = [job for job, way in enumerate(ways) if way is None]
     levels = sorted({float(p) for p in jobs.priority}, reverse=True)

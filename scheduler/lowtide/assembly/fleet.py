@@ -229,7 +229,6 @@ def _columns(
     due = np.array([np.floor((job.deadline_utc.timestamp() - start_s) / step_s + 1e-9) for job in jobs])
     duration_s = np.array([job.duration_s for job in jobs])
     run = np.maximum(1, np.ceil(duration_s / step_s - 1e-9))
-    power_kw = np.array([job.power_w for job in jobs]) / 1e3 * duration_s / (run * step_s)
     groups = {name: index for index, name in enumerate(dict.fromkeys(job.share for job in jobs))}
     return FleetJobs(
         release_step=np.maximum(0, release).astype(np.int64),
@@ -238,11 +237,13 @@ def _columns(
         demand=np.array([[job.demand.get(name, 0.0) for name in resources] for job in jobs]).reshape(
             len(jobs), len(resources)
         ),
-        power_kw=power_kw,
+        power_kw=np.array([job.power_w for job in jobs]) / 1e3,
         allowed=np.array([[place in job.places for place in places] for job in jobs]),
         fixed_g=np.zeros((len(jobs), len(places))),
         priority=np.array([job.priority for job in jobs]),
         share=np.array([groups[job.share] for job in jobs], dtype=np.int64),
+        unused=np.maximum(0.0, run - duration_s / step_s),
+        home=np.array([places.index(job.places[0]) for job in jobs], dtype=np.int64),
     )
 
 

@@ -13,6 +13,8 @@ from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import from_epoch_s
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lowtide.assembly.fleet import FleetJob, GatheredFleet
     from lowtide_core.places import Place
 
@@ -40,10 +42,10 @@ def plan_dependent(gathered: GatheredFleet) -> FleetQuote:
             raise
         raise InfeasibleError(error.message, hint=error.hint, **error.facts) from None
     begun = {run.name: run for run in plan.runs}
+    soonest_s = _soonest_s(jobs)
     placed = []
     for job, task in zip(jobs, tasks, strict=True):
         run, place = begun[job.name], _only_place(job)
-        at_once_s = job.earliest_utc.timestamp()
         placed.append(
             PlacedJob(
                 name=job.name,
@@ -54,7 +56,7 @@ def plan_dependent(gathered: GatheredFleet) -> FleetQuote:
                 label=label_of(place),
                 energy_kwh=job.power_w * job.duration_s / JOULES_PER_KWH,
                 emissions_g=run.emissions_g,
-                at_once_g=_grams(task, at_once_s),
+                at_once_g=_grams(task, soonest_s[job.name]),
             )
         )
     gap_g = max(0.0, plan.emissions_g - plan.bound_g)
@@ -70,6 +72,20 @@ def plan_dependent(gathered: GatheredFleet) -> FleetQuote:
         gap_pct=100 * gap_g / plan.bound_g if plan.bound_g > 0 else 0.0,
         exact=plan.exact,
     )
+
+
+def _soonest_s(jobs: Sequence[FleetJob]) -> dict[str, float]:
+    """When each job starts if none waits for anything but those before it; s. The names are known, without a circle."""
+    by_name = {job.name: job for job in jobs}
+    starts_s: dict[str, float] = {}
+    open_ = list(by_name)
+    while open_:
+        for name in [name for name in open_ if all(before in starts_s for before in by_name[name].after)]:
+            job = by_name[name]
+            ends_s = (starts_s[before] + by_name[before].duration_s for before in job.after)
+            starts_s[name] = max((job.earliest_utc.timestamp(), *ends_s))
+            open_.remove(name)
+    return starts_s
 
 
 def _only_place(job: FleetJob) -> Place:

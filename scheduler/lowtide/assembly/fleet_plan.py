@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lowtide.assembly.fleet import label_of
+from lowtide.planning.fleet.board import placed_emissions_g
+from lowtide.planning.fleet.types import UNPLACED
+from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import iso_utc
 
 if TYPE_CHECKING:
@@ -150,10 +153,15 @@ def plan_gathered(gathered: GatheredFleet) -> FleetQuote:
 
 def quote_of(gathered: GatheredFleet, plan: FleetPlan) -> FleetQuote:
     """The plan of the arrays in the words of the file."""
-    placed = tuple(_placed(gathered, plan, job) for job in np.flatnonzero(plan.placed).tolist())
+    jobs = gathered.problem.jobs
+    emissions_g = placed_emissions_g(gathered.problem, plan.start_step, plan.pool)
+    at_once_g = placed_emissions_g(gathered.problem, np.where(plan.placed, jobs.release_step, UNPLACED), jobs.home)
     return FleetQuote(
         gathered=gathered,
-        placed=placed,
+        placed=tuple(
+            _placed(gathered, plan, job, float(emissions_g[job]), float(at_once_g[job]))
+            for job in np.flatnonzero(plan.placed).tolist()
+        ),
         misfits=tuple(_unplaced(gathered, misfit) for misfit in plan.misfits),
         ways=tuple(_way(gathered, relax) for relax in plan.relax),
         emissions_g=plan.emissions_g,
@@ -165,12 +173,9 @@ def quote_of(gathered: GatheredFleet, plan: FleetPlan) -> FleetQuote:
     )
 
 
-def _placed(gathered: GatheredFleet, plan: FleetPlan, job: int) -> PlacedJob:
-    columns, one = gathered.problem.jobs, gathered.jobs[job]
-    start, pool = int(plan.start_step[job]), int(plan.pool[job])
-    place = gathered.places[pool]
-    release, home = int(columns.release_step[job]), int(np.flatnonzero(columns.allowed[job])[0])
-    start_utc = gathered.instant_utc(start)
+def _placed(gathered: GatheredFleet, plan: FleetPlan, job: int, emissions_g: float, at_once_g: float) -> PlacedJob:
+    one, place = gathered.jobs[job], gathered.places[int(plan.pool[job])]
+    start_utc = gathered.instant_utc(int(plan.start_step[job]))
     return PlacedJob(
         name=one.name,
         start_utc=start_utc,
@@ -178,17 +183,10 @@ def _placed(gathered: GatheredFleet, plan: FleetPlan, job: int) -> PlacedJob:
         region=place.region,
         zone=place.zone,
         label=label_of(place),
-        energy_kwh=one.power_w * one.duration_s / 3.6e6,
-        emissions_g=_emissions_g(gathered, job, pool, start),
-        at_once_g=_emissions_g(gathered, job, home, release),
+        energy_kwh=one.power_w * one.duration_s / JOULES_PER_KWH,
+        emissions_g=emissions_g,
+        at_once_g=at_once_g,
     )
-
-
-def _emissions_g(gathered: GatheredFleet, job: int, pool: int, start: int) -> float:
-    columns, chosen = gathered.problem.jobs, gathered.problem.pools[pool]
-    stretch = chosen.intensity_g_per_kwh[start : start + int(columns.run_steps[job])]
-    hours = gathered.problem.step_s / 3600.0
-    return float(columns.power_kw[job] * hours * chosen.pue * stretch.sum() + columns.fixed_g[job, pool])
 
 
 def _unplaced(gathered: GatheredFleet, misfit: FleetMisfit) -> UnplacedJob:

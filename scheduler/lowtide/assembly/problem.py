@@ -62,7 +62,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     """
     request, excluded = within_limits(request)
     offers = _offers(request)
-    _require_offered(request, offers)
+    request, unoffered = _offered(request, offers)
     everywhere = dict.fromkeys(
         place.zone for place in (*request.places, request.home, request.data_from) if place is not None
     )
@@ -93,7 +93,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
         running=request.running,
         pauses_used=request.pauses_used,
     )
-    return Gathered(problem, resolution.series, resolution.skipped, offers, power, excluded)
+    return Gathered(problem, resolution.series, resolution.skipped, offers, power, (*excluded, *unoffered))
 
 
 def _longest_s(request: PlanRequest) -> float:
@@ -184,15 +184,25 @@ def _offers(request: PlanRequest) -> dict[RegionId, Offer]:
     return {offer.region: offer for offer in offers(OfferQuery(request.gpu, request.gpu_count))}
 
 
-def _require_offered(request: PlanRequest, offers: Mapping[RegionId, Offer]) -> None:
-    missing = [place.region for place in request.places if place.region != LOCAL and place.region not in offers]
-    if request.gpu and missing:
+def _offered(request: PlanRequest, offers: Mapping[RegionId, Offer]) -> tuple[PlanRequest, tuple[Misfit, ...]]:
+    """The request with the places that offer the accelerator, and the others as misfits.
+
+    Raises:
+        InputError: None of them does.
+    """
+    missing = [place for place in request.places if place.region != LOCAL and place.region not in offers]
+    if not request.gpu or not missing:
+        return request, ()
+    what = f"a machine with {request.gpu_count} x {request.gpu}"
+    if len(missing) == len(request.places):
         raise InputError(
-            f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not offer a machine with "
-            f"{request.gpu_count} x {request.gpu}.",
+            f"{', '.join(place.region for place in missing)} {'does' if len(missing) == 1 else 'do'} not offer {what}.",
             hint=f"lowtide regions --gpu {request.gpu} --count {request.gpu_count} lists the regions that do.",
-            regions=tuple(missing),
+            regions=tuple(place.region for place in missing),
         )
+    left = tuple(place for place in request.places if place not in missing)
+    why = f"it does not offer {what}"
+    return replace(request, places=left), tuple(Misfit(p.region, p.zone, why, "offer") for p in missing)
 
 
 def _baseline(request: PlanRequest, offers: Mapping[RegionId, Offer]) -> tuple[Place | None, str]:
@@ -214,7 +224,7 @@ def _power(request: PlanRequest, place: Place, offers: Mapping[RegionId, Offer])
     from lowtide_facts.power import PowerEstimate, cpu_job_power_w, machine_power_w
 
     if request.power_w is not None:
-        return PowerEstimate(request.power_w, request.power_w, request.power_w, "given by the user", "--power")
+        return PowerEstimate(request.power_w, request.power_w, request.power_w, request.power_basis, "--power")
     if not request.gpu:
         return cpu_job_power_w(request.cpus)
     offer = offers.get(place.region)

@@ -28,7 +28,8 @@ class PlanRequest:
         home_gpus: Accelerators at home, where home is this machine.
         gpu: Accelerator model, found in the facts; empty for a job without one. gpu_count: how many.
         cpus: Threads that the job keeps busy.
-        power_w: IT power of the job's share of the node, where the user knows it; None is modelled.
+        power_w: IT power of the job's share of the node, where the user knows it; None is modelled. power_basis: how
+            the user told it.
         manner: How it runs: pauses, power over the run, widths, a duration that is not known.
         judgement: What counts as better, and how much better it must be.
         data_gb, data_from: Data to be brought to the place first, and where it lies.
@@ -50,6 +51,7 @@ class PlanRequest:
     gpu_count: int = 1
     cpus: float = 4
     power_w: float | None = None
+    power_basis: str = "given by the user"
     manner: Manner = PLAIN
     judgement: Judgement = EXPECTED
     max_price_usd: float | None = None

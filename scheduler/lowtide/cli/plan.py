@@ -18,6 +18,7 @@ from lowtide.cli.home import with_home
 from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option, with_history
 from lowtide.cli.plot import plot
 from lowtide.jobs.manner import Pausing
+from lowtide.planning.options import G_PER_T
 from lowtide.planning.solve import solve
 from lowtide.planning.types import Plan, PlanProblem
 from lowtide.reports import figures
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _PIECES_SHOWN = 4
-_NOTHING_G = 1e-6
 _SHOWN_SHARE = 1e-3
 _OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
@@ -206,7 +206,17 @@ def _doubts(found: Quote) -> list[str]:
         )
     guess = found.request.manner.guess
     if guess is not None:
-        lines.append(f"booked so that the deadline is kept in {100 * guess.keep_share:.3g} of 100 such jobs")
+        kept = f"{100 * guess.keep_share:.3g} of 100 such jobs have ended by then"
+        lines.append(f"{kept}{'' if guess.sample_s else ', if every duration between is as likely'}; the others run on")
+    if found.request.judgement.robust and plan.emissions_high_g is None:
+        lines.append("this forecast has no band: --robust judges as without it")
+    weight, price_usd = found.request.judgement.carbon_price_usd_per_t, plan.price_usd
+    if weight is not None and price_usd is not None:
+        carbon_usd = plan.emissions_g / G_PER_T * weight
+        lines.append(f"${price_usd + carbon_usd:,.2f} with its emissions at ${weight:g} a tonne (${carbon_usd:,.2f})")
+    known_utc = plan.forecast.known_until_utc
+    if known_utc < found.request.deadline_utc and not plan.forecast_edge:
+        lines.append(f"the forecast ends {figures.clock(known_utc)}: later times were not looked at")
     if plan.misfits:
         first = plan.misfits[0]
         more = f", and {len(plan.misfits) - 1} more: --json lists them" if len(plan.misfits) > 1 else ""
@@ -235,7 +245,8 @@ def _reasons(found: Quote) -> list[str]:
     """What each freedom brought, and which limit binds."""
     told = found.explanation
     lines = []
-    if told.against_g and len(told.saved_g) > 1 and any(abs(grams) > _NOTHING_G for grams in told.saved_g.values()):
+    saved_g = sum(told.saved_g.values())
+    if told.against_g and len(told.saved_g) > 1 and abs(saved_g) > _SHOWN_SHARE * told.against_g:
         parts = (f"{_BRINGS[freedom]} {figures.signed_grams(-grams)}" for freedom, grams in told.saved_g.items())
         lines.append(f"made of: {' · '.join(parts)}")
     binding = [one for one in told.binding if one.limit != "guard"]  # that is said above, with what was held back

@@ -102,8 +102,10 @@ def lines(found: FleetQuote, *, show_all: bool) -> list[str]:
 
 def _sums(found: FleetQuote) -> list[str]:
     saved = figures.percent(found.saved_pct)
+    count = len(found.placed)
+    emit, they = ("job emits", "it") if count == 1 else ("jobs emit", "they")
     first = (
-        f"{len(found.placed)} jobs emit {figures.grams(found.emissions_g)}; at once and without limits they would emit "
+        f"{count} {emit} {figures.grams(found.emissions_g)}; at once and without limits {they} would emit "
         f"{figures.grams(found.at_once_g)}: saved {saved}"
     )
     if found.exact:

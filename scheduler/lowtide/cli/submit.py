@@ -103,6 +103,8 @@ def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here:
     saves = "" if plan.saved_pct is None else f", saves {plan.saved_pct:.0f} %"
     when = figures.local_time(plan.start_utc, now_utc)
     starts = "starts" if when.startswith("at once") else "waits for"
+    if record.spec.manner.widths is not None:
+        when += f", at width {plan.segments[0].width}"
     first = f"job {record.job_id} {starts} {when} · quote {figures.grams(plan.emissions_g)}{band}{saves}"
     return f"{first}\n{'it runs from here' if waits_here else who_runs(store, now_utc)}"
 

@@ -49,6 +49,13 @@ def _wish(actor: Actor, record: JobRecord, now_utc: datetime, *, wanted: bool) -
 
 
 def _require_pausable(actor: Actor, record: JobRecord) -> JobRecord:
+    if record.state == "waiting":
+        raise IllegalTransition(
+            f"Job {record.job_id} has not started, so there is nothing to pause.",
+            hint=f"lowtide cancel {record.job_id} takes it back; lowtide show {record.job_id} says when it starts.",
+            transition="pause",
+            state=record.state,
+        )
     if record.state not in IN_FLIGHT:
         require("pause", record.state)
     require_suspendable(record.spec.engine, actor.engine(record.spec.engine))
@@ -58,6 +65,13 @@ def _require_pausable(actor: Actor, record: JobRecord) -> JobRecord:
 def _require_paused(record: JobRecord, now_utc: datetime) -> JobRecord:
     if record.pause_wanted:
         return record
+    if record.state == "running":
+        raise IllegalTransition(
+            f"Job {record.job_id} is running: nobody has paused it.",
+            hint=f"lowtide show {record.job_id} tells its plan.",
+            transition="resume",
+            state=record.state,
+        )
     require("resume", record.state)
     hold = hold_at(record, now_utc)
     raise IllegalTransition(

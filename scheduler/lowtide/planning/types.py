@@ -118,7 +118,7 @@ class Misfit:
     region: RegionId
     zone: ZoneId
     why: str
-    limit: Literal["deadline", "forecast", "price", "residency", "latency", "capacity"]
+    limit: Literal["deadline", "forecast", "price", "residency", "latency", "offer", "capacity"]
     short_by_s: float = 0.0
 
 

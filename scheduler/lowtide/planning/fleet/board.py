@@ -89,9 +89,9 @@ class Board:
         if end - run < first:
             return Ways(pools, first, np.zeros((pools.size, 0)), np.zeros((pools.size, 0), dtype=bool))
         sums, free = (self.sums, self.free) if everywhere else (self.sums[pools], self.free[pools])
-        emissions_g = self.power[job][pools][:, None] * (
-            sums[:, first + run : end + 1] - sums[:, first : end - run + 1]
-        )
+        ends = sums[:, first + run : end + 1]
+        run_g = ends - sums[:, first : end - run + 1] - jobs.unused[job] * (ends - sums[:, first + run - 1 : end])
+        emissions_g = self.power[job][pools][:, None] * run_g
         emissions_g += self.jobs.fixed_g[job][pools][:, None]
         enough = free[:, :, first:end] >= (jobs.demand[job] - self.tolerance)[:, None]
         lacks = np.asarray(~np.all(enough, axis=1))
@@ -186,7 +186,8 @@ def placed_emissions_g(problem: FleetProblem, start: IntArray, pool: IntArray) -
     where = pool[placed]
     first = where * (problem.steps + 1) + start[placed]
     sums = intensity_prefix(problem)
-    run_g = sums[first + problem.jobs.run_steps[placed]] - sums[first]
+    last = first + problem.jobs.run_steps[placed]
+    run_g = sums[last] - sums[first] - problem.jobs.unused[placed] * (sums[last] - sums[last - 1])
     emissions_g[placed] = power_of_pairs(problem)[placed, where] * run_g + problem.jobs.fixed_g[placed, where]
     return emissions_g
 

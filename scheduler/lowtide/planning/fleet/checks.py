@@ -64,6 +64,8 @@ def _require_jobs(jobs: FleetJobs, pools: int, resources: int, steps: int) -> No
         "fixed_g": ((n, pools),),
         "priority": ((n,),),
         "share": ((n,),),
+        "unused": ((n,),),
+        "home": ((n,),),
     }
     for field, allowed in shapes.items():
         if getattr(jobs, field).shape not in allowed:
@@ -81,6 +83,10 @@ def _require_jobs(jobs: FleetJobs, pools: int, resources: int, steps: int) -> No
     _refuse(~np.isfinite(jobs.fixed_g).all(axis=1), "fixed_g", "is not finite", "Give 0 where nothing is moved.")
     _refuse(~np.isfinite(jobs.priority), "priority", "is not finite", "Give any number, such as 0.")
     _refuse(~jobs.allowed.any(axis=1), "allowed", "names no pool", "Allow at least one.")
+    _refuse(~((jobs.unused >= 0) & (jobs.unused < 1)), "unused", "is no part of a step", "Give 0 where it is filled.")
+    known = (jobs.home >= 0) & (jobs.home < pools)
+    _refuse(~known, "home", "is no pool", "Give one of those that are allowed.")
+    _refuse(~jobs.allowed[np.arange(n), jobs.home], "home", "is not allowed", "Give one of those that are.")
 
 
 def _refuse(wrong: BoolArray | np.bool_, field: str, what: str, hint: str) -> None:

@@ -62,7 +62,8 @@ def columns_of(problem: FleetProblem) -> Columns:
     first = pool * (steps + 1) + start
     last = first + jobs.run_steps[job]
     energy_g = intensity_prefix(problem)
-    cost_g = power_of_pairs(problem)[job, pool] * (energy_g[last] - energy_g[first]) + jobs.fixed_g[job, pool]
+    run_g = energy_g[last] - energy_g[first] - jobs.unused[job] * (energy_g[last] - energy_g[last - 1])
+    cost_g = power_of_pairs(problem)[job, pool] * run_g + jobs.fixed_g[job, pool]
     offset = np.concatenate(([0], np.cumsum(per_pair.sum(axis=1))))
     return Columns(offset, job, first, last, cost_g, jobs.demand, steps)
 

@@ -39,7 +39,8 @@ def merge(problem: FleetProblem) -> Groups:
     size = np.where(size > 0, size, power.max(axis=1, initial=0.0))
     size = np.where(size > 0, size, 1.0)
     relative = np.round(np.hstack([jobs.demand, power, jobs.fixed_g]) / size[:, None], _SAME)
-    key = np.hstack([np.stack([jobs.release_step, jobs.due_step, jobs.run_steps], axis=1), jobs.allowed, relative])
+    windows = np.stack([jobs.release_step, jobs.due_step, jobs.run_steps, jobs.unused], axis=1)
+    key = np.hstack([windows, jobs.allowed, relative])
     rows = np.ascontiguousarray(key + 0.0).view(np.dtype((np.void, key.shape[1] * 8))).ravel()  # + 0.0: no -0.0
     _, first, of_job = np.unique(rows, return_index=True, return_inverse=True)
     of_job = of_job.ravel()

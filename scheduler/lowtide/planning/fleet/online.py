@@ -200,6 +200,7 @@ def expected_jobs(
         demand=jobs.demand * part[:, None],
         power_kw=jobs.power_kw * (part if jobs.power_kw.ndim == 1 else part[:, None]),
         fixed_g=jobs.fixed_g * (effort.expected_share / periods),
+        unused=np.zeros(row.size),
     )
     return rows_of(jobs, np.flatnonzero(jobs.due_step <= problem.steps))
 

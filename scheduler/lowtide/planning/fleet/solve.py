@@ -198,7 +198,7 @@ def answer(board: Board, prices: FloatArray | None, *, exact: bool) -> FleetPlan
         start_step=board.start.copy(),
         pool=board.pool.copy(),
         emissions_g=emissions_g,
-        at_once_g=float(placed_emissions_g(part, jobs.release_step, jobs.allowed.argmax(axis=1)).sum()),
+        at_once_g=float(placed_emissions_g(part, jobs.release_step, jobs.home).sum()),
         bound_g=min(bound_g, emissions_g),
         uncapped_g=min(uncapped_g, emissions_g),
         misfits=misfits_of(board),

@@ -44,10 +44,12 @@ class FleetJobs:
         run_steps: Length of the run, uninterrupted; (n,), >= 1.
         demand: What it takes of each resource while it runs; (n, K), >= 0.
         power_kw: IT power while it runs; (n,), or (n, P) where it depends on the pool; kW, >= 0.
-        allowed: Pools where it may run; (n, P). The first allowed one is its home.
+        allowed: Pools where it may run; (n, P).
         fixed_g: Emissions of running it there at all (moving its data); (n, P), g.
         priority: The higher goes first when not all fit; (n,).
         share: The group (user, account) to which it is counted for fair shares; (n,), any integers.
+        unused: Part of its last step in which it no longer runs, though it keeps its place; (n,), 0 <= part < 1.
+        home: The pool in which it would run without a plan; (n,), an allowed one.
     """
 
     release_step: IntArray
@@ -59,6 +61,8 @@ class FleetJobs:
     fixed_g: FloatArray
     priority: FloatArray
     share: IntArray
+    unused: FloatArray
+    home: IntArray
 
     @property
     def count(self) -> int:
@@ -129,7 +133,7 @@ class FleetPlan:
     Attributes:
         start_step: (n,), -1 for a job that does not fit.
         pool: (n,), index of the pool; -1 likewise.
-        at_once_g: The same jobs, each at its release in its first allowed pool, as if there were no capacity.
+        at_once_g: The same jobs, each at its release at home, as if there were no capacity.
         bound_g: No plan that places the same jobs within the capacity emits less (proven).
         uncapped_g: The best without capacity.
         misfits: The jobs that are not placed, with the reason.

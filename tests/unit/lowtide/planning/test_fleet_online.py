@@ -30,6 +30,8 @@ def queue(count: int = 40, capacity: float = 6.0) -> FleetProblem:
         fixed_g=np.zeros((count, 1)),
         priority=np.zeros(count),
         share=np.zeros(count, dtype=np.int64),
+        unused=np.zeros(count),
+        home=np.zeros(count, dtype=np.int64),
     )
     intensity = 300 + 200 * np.sin(np.arange(STEPS) * 2 * np.pi / 24)
     return FleetProblem((Pool("home", intensity, 1.0, np.full((1, STEPS), capacity)),), fleet, ("cpus",), 3600.0)

@@ -29,6 +29,8 @@ def jobs(count: int, *, run: int = 1, demand: float = 1.0, pools: int = 1, steps
         fixed_g=np.zeros((count, pools)),
         priority=0.0 * whole,
         share=0 * whole,
+        unused=np.zeros(count),
+        home=0 * whole,
     )
 
 

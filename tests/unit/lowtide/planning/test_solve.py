@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from lowtide.jobs.manner import Manner, Pausing
+from lowtide.jobs.manner import Judgement, Manner, Pausing
+from lowtide.jobs.widths import WidthTable
+from lowtide.planning.explain import explain
+from lowtide.planning.replan import keep
 from lowtide.planning.solve import require_plan, solve
 from lowtide.planning.solvers.windows import StepSeries, best_window
-from lowtide.planning.types import Candidate, NoPlan, Plan, PlanProblem
+from lowtide.planning.types import Candidate, Moves, NoPlan, Plan, PlanProblem, Segment
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL, RegionId, ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
@@ -199,3 +202,70 @@ def test_daylight_saving_is_irrelevant() -> None:
     )
     assert plan.start_utc == change + timedelta(hours=1)
     assert plan.emissions_g == pytest.approx(190.0)
+
+
+def test_the_guard_keeps_to_the_price_limit() -> None:
+    """At once it would run at the base width, which costs more than the narrower one that is planned."""
+    table = WidthTable((1, 2), (1.0, 1.5), (500.0, 760.0), base=2, fixed=True)
+    place = replace(candidate([1]), series=series([300.0] * 6, band=0.5), price_usd_per_h=5.0)
+    limited = problem(
+        place,
+        hours=2,
+        deadline_h=6,
+        manner=Manner(widths=table),
+        max_price_usd=8.0,
+        judgement=Judgement(least_sigmas=9.0),
+    )
+    plan = planned(solve(limited))
+    assert plan.price_usd is not None
+    assert plan.price_usd <= 8.0
+
+
+def test_the_bound_of_a_moving_job_is_on_what_is_emitted() -> None:
+    here, there = [100.0, 10.0, 100.0, 10.0], [10.0, 100.0, 10.0, 100.0]
+    places = (
+        replace(candidate(here, region="aws:a"), price_usd_per_h=1.0),
+        replace(candidate(there, region="aws:b"), price_usd_per_h=9.0),
+    )
+    free = Moves(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 2)))
+    manner = Manner(pausing=Pausing())
+    asked = problem(*places, hours=4, deadline_h=4, manner=manner, moves=free)
+    dear = Judgement(carbon_price_usd_per_t=1.0)
+    weighed = planned(solve(replace(asked, judgement=dear)))
+    assert planned(solve(asked)).emissions_g == pytest.approx(40.0)
+    assert weighed.emissions_g == pytest.approx(220.0), "moving would cost dollars, and a tonne counts for one"
+    assert weighed.bound_g == pytest.approx(40.0)
+    assert weighed.exact
+
+
+def test_an_old_plan_that_breaks_a_limit_is_not_kept() -> None:
+    asked = problem(
+        candidate([10, 300, 10, 300, 10, 300]), hours=3, deadline_h=6, manner=Manner(pausing=Pausing(max_pauses=1))
+    )
+    hours = [Segment(NOW + timedelta(hours=h), NOW + timedelta(hours=h + 1), LOCAL, ZoneId("DE")) for h in (0, 2, 4)]
+    assert keep(asked, hours) is None
+    freer = replace(asked, manner=Manner(pausing=Pausing(max_pauses=2)))
+    assert keep(freer, hours) is not None
+    short = [*hours[:2], replace(hours[2], end_utc=hours[2].end_utc - timedelta(seconds=0.9))]
+    assert keep(freer, short) is None, "it would do less than the job"
+
+
+def test_each_freedom_brings_what_it_brings() -> None:
+    """By hand: home is flat, so time brings nothing there; the other place is cheaper by 100, and later by 100 more."""
+    home, other = candidate([300] * 4), candidate([200, 100, 200, 200], region="aws:b")
+    asked = problem(home, other, hours=1, deadline_h=4, baseline=home)
+    told = explain(asked, planned(solve(asked)))
+    assert told.saved_g == {"time": pytest.approx(50.0), "place": pytest.approx(150.0)}
+    without_home = replace(asked, baseline=None)
+    told = explain(without_home, planned(solve(without_home)))
+    assert told.saved_g == {"time": pytest.approx(100.0)}, "there is no home to be freed from"
+
+
+def test_the_same_series_read_twice_is_one_forecast() -> None:
+    """What a snapshot holds decides, not which object it stands in."""
+    values = [300.0, 300.0, 280.0, 280.0, 300.0]
+    one = replace(candidate([1]), series=series(values, band=0.4))
+    twin = replace(one, series=series(values, band=0.4))
+    same = planned(solve(problem(one, deadline_h=5, baseline=one)))
+    read_again = planned(solve(problem(one, deadline_h=5, baseline=twin)))
+    assert same.chance_worse == read_again.chance_worse

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.loads import Load, cost_course, steps_within
+from lowtide.planning.solvers.loads import Load, cost_course
 from lowtide.planning.solvers.single import find_pieces
-from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, known_until_s, prepare
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, known_until_s, prepare, steps_within
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lowtide.planning.solvers.graph_starts import Net, best_starts, groups
 from lowtide.planning.solvers.places import require_steps
+from lowtide.planning.solvers.steps import integral_of, steps_within
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InputError, nearest
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -261,12 +262,8 @@ def _own_points(task: Task, low: int, high: int, earliest_s: float) -> IntArray:
 
 def _costs_g(task: Task, starts: IntArray, earliest_s: float) -> FloatArray:
     """Emissions of the task for each start; g."""
-    edges_s = task.series.edges_s() - earliest_s
-    inside = (edges_s[1:] > 0) & (edges_s[:-1] < starts[-1] / _US + task.duration_s)
-    first, last = int(np.argmax(inside)), int(inside.size - np.argmax(inside[::-1]))
-    edges_s = edges_s[first : last + 1]
-    values = np.nan_to_num(task.series.values[first:last])  # before the first start there may be a gap
-    prefix = np.concatenate(([0.0], np.cumsum(values * task.series.step_s)))
     start_s = starts / _US
-    total = np.interp(start_s + task.duration_s, edges_s, prefix) - np.interp(start_s, edges_s, prefix)
+    edges_s, values = steps_within(task.series, earliest_s, earliest_s + float(start_s[-1]) + task.duration_s)
+    known = np.where(np.isnan(values), 0.0, values)  # before the first start there may be a gap
+    total = integral_of(edges_s, known).over(start_s, task.duration_s)
     return task.power_kw / SECONDS_PER_HOUR * total + task.fixed_g

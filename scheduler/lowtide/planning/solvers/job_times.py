@@ -110,7 +110,10 @@ def blocks(jobs: IntArray) -> Iterator[IntArray]:
 
 
 def sums_from(series: PreparedSeries, begin_s: FloatArray, duration_s: FloatArray) -> FloatArray:
-    """Counts x seconds from each start, counted from the series' start, for each duration; (m,)."""
+    """Counts x seconds from each start, counted from the series' start, for each duration; (m,).
+
+    Not ``steps.Integral``: whole counts keep equal windows equal.
+    """
     step_s, counts, sums = series.step_s, series.counts, series.sums
     end_s = begin_s + duration_s
     first = (begin_s / step_s).astype(np.int64)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import SAME_INSTANT_S, require_fit
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, integral_of, require_fit, steps_within
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -226,7 +225,7 @@ def _course(edges_s: FloatArray, values: FloatArray, load: Load, room_s: float) 
     gaps_s = stops_s[1:] - stops_s[:-1]
     rises = values[1:] - values[:-1]
     first = values[_step_at(edges_s, bounds_s)]
-    integral = np.interp(bounds_s, edges_s, _summed(0.0, values * (edges_s[1:] - edges_s[:-1])))
+    integral = integral_of(edges_s, values).until(bounds_s)
     slopes = _summed(-float(jumps @ first), (-jumps[:, None] * rises).ravel()[inside])
     if load.end_weight is None:
         costs = _summed(-float(jumps @ integral), gaps_s * slopes)
@@ -265,19 +264,6 @@ def _step_at(edges_s: FloatArray, times_s: FloatArray) -> IndexArray:
     """The step that holds at each time, of two that touch the later; beyond the last edge, the last step."""
     step: IndexArray = np.minimum(edges_s.searchsorted(times_s, side="right"), edges_s.size - 1) - 1
     return np.maximum(step, 0)
-
-
-def steps_within(series: StepSeries, from_s: float, until_s: float) -> tuple[FloatArray, FloatArray]:
-    """The steps that touch the time between the two, which the series covers.
-
-    Returns:
-        Their edges after ``from_s`` (small numbers keep the digits), s, (k + 1,), and their values, (k,).
-    """
-    first = max(0, int((from_s - series.start_s) // series.step_s))
-    last = min(series.values.size, math.ceil((until_s - series.start_s - SAME_INSTANT_S) / series.step_s))
-    last = max(last, first + 1)
-    edges_s = (series.start_s - from_s) + series.step_s * np.arange(first, last + 1, dtype=np.float64)
-    return edges_s, series.values[first:last]
 
 
 def _changes(edges_s: FloatArray, weight: FloatArray, end_weight: FloatArray | None) -> Changes:

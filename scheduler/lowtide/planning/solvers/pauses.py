@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.solvers.pauses_cells import CellJob, SpanJob, cheapest_cells, cheapest_spans
-from lowtide.planning.solvers.steps import SAME_INSTANT_S, require_fit
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, integral_of, require_fit
 from lowtide.planning.solvers.windows import Piece, StepSeries, best_pieces, best_window
 from lowtide_core.errors import InputError
 
@@ -401,12 +401,9 @@ def _cell_job(
     cells = max(1, math.ceil((duration_s - SAME_INSTANT_S) / cell_s))
     last_s = duration_s - (cells - 1) * cell_s
     count = max(cells, math.floor((window.room_s - shift_s - last_s + SAME_INSTANT_S) / cell_s) + 1)
-    begins_s = shift_s + cell_s * np.arange(count)
-    sums = np.concatenate(([0.0], np.cumsum(np.diff(window.edges_s) * window.values)))
-    means = [
-        (np.interp(begins_s + length_s, window.edges_s, sums) - np.interp(begins_s, window.edges_s, sums)) / length_s
-        for length_s in (cell_s, last_s)
-    ]
+    begins_s = shift_s + cell_s * np.arange(count, dtype=np.float64)
+    integral = integral_of(window.edges_s, window.values)
+    means = [integral.over(begins_s, length_s) / length_s for length_s in (cell_s, last_s)]
     step = np.searchsorted(window.edges_s, begins_s + SAME_INSTANT_S, "right") - 1
     at_start = window.values[np.minimum(step, window.values.size - 1)]
 

@@ -209,7 +209,7 @@ def _best_starts(
 
 
 def _until(values: FloatArray, prefix: FloatArray, edges_s: FloatArray, step_s: float, at_s: FloatArray) -> FloatArray:
-    """Integral from the first edge to a few instants of each place; (R, instants)."""
+    """Integral from the first edge to a few instants of each place; (R, instants). All places at once, for speed."""
     step = np.minimum(np.maximum((at_s - edges_s[0]) / step_s, 0.0), values.shape[1] - 1).astype(np.int64)
     rows = np.arange(len(values))[:, None]
     return np.asarray(prefix[rows, step] + values[rows, step] * (at_s - edges_s[step]))

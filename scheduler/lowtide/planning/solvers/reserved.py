@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
-from lowtide.planning.solvers.waiting import integral_of, kinks_s, require_jobs
+from lowtide.planning.solvers.waiting import integral_from_start, kinks_s, require_jobs
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from lowtide.planning.solvers.waiting import Integral, WaitingJobs
-    from lowtide.planning.solvers.windows import StepSeries
+    from lowtide.planning.solvers.steps import Integral, StepSeries
+    from lowtide.planning.solvers.waiting import WaitingJobs
     from lowtide_core.series import FloatArray
 
 BoolArray = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -285,7 +285,7 @@ def _weigh(
     waits_s: FloatArray,
 ) -> FloatArray:
     """Carbon, less that of the series' level, and waiting; USD."""
-    usd: FloatArray = prices.carbon_usd_per_unit * cpus * integral.over(start_s, length_s)
+    usd: FloatArray = prices.carbon_usd_per_unit * cpus * integral.above_level(start_s, length_s)
     return usd + prices.wait_usd_per_h / SECONDS_PER_HOUR * waits_s
 
 
@@ -351,7 +351,7 @@ def _plan(
     on_reserved: BoolArray,
 ) -> ReservedPlan:
     start_s = jobs.arrival_s + waits_s
-    emissions = jobs.weight * (integral.over(start_s, jobs.length_s) + integral.level * jobs.length_s)
+    emissions = jobs.weight * integral.over(start_s, jobs.length_s)
     on_demand_usd = np.where(on_reserved, 0.0, _usd_per_cpu_s(prices) * jobs.weight * jobs.length_s)
     waited_h = float(waits_s.sum()) / SECONDS_PER_HOUR
     return ReservedPlan(
@@ -380,4 +380,4 @@ def _require(
         if not (np.isfinite(value) and value >= 0.0):
             raise InputError(f"{name} is {value}.", hint="It must be finite and not negative.", column=name)
     jobs = require_jobs(series, arrival_s, length_s, max_wait_s, cpus, believed_length_s, weight_name="cpus")
-    return jobs, integral_of(series)
+    return jobs, integral_from_start(series)

@@ -157,7 +157,7 @@ def _cheapest(
 
 
 def _sum(series: PreparedSeries, begin_s: float, duration_s: float) -> float:
-    """Counts x seconds from ``begin_s`` after the series' start, for the duration."""
+    """Counts x seconds from ``begin_s`` after the series' start, for the duration; whole counts."""
     step_s = series.step_s
     end_s = begin_s + duration_s
     first, last = int(begin_s / step_s), int(end_s / step_s)

@@ -74,6 +74,60 @@ def mean_over(series: StepSeries, pieces: tuple[Piece, ...]) -> float:
     return float(inside_s[used] @ series.values[used] / inside_s[used].sum())
 
 
+def steps_within(series: StepSeries, from_s: float, until_s: float) -> tuple[FloatArray, FloatArray]:
+    """The steps that touch the time between the two, which the series covers.
+
+    Returns:
+        Their edges after ``from_s`` (small numbers keep the digits), s, (k + 1,), and their values, (k,).
+    """
+    first = max(0, int((from_s - series.start_s) // series.step_s))
+    last = min(series.values.size, math.ceil((until_s - series.start_s - SAME_INSTANT_S) / series.step_s))
+    last = max(last, first + 1)
+    edges_s = (series.start_s - from_s) + series.step_s * np.arange(first, last + 1, dtype=np.float64)
+    return edges_s, series.values[first:last]
+
+
+class Integral(NamedTuple):
+    """The running integral of values that hold between two edges each.
+
+    Floats: equal spans may differ by rounding. ``PreparedSeries`` counts in whole numbers where that must not be.
+
+    Attributes:
+        edges_s: (n + 1,), rising, s.
+        level: What was taken from every value, so that the sums of a long series stay small and keep their digits.
+        sums: Integral of what is left up to each edge; (n + 1,), value x s.
+    """
+
+    edges_s: FloatArray
+    level: float
+    sums: FloatArray
+
+    @property
+    def step_s(self) -> float:
+        """Length of the first step, and of every other where they are regular; s."""
+        return float(self.edges_s[1] - self.edges_s[0])
+
+    def until(self, times_s: FloatArray) -> FloatArray:
+        """From the first edge to each time, less the level; same shape, value x s."""
+        return np.asarray(np.interp(times_s, self.edges_s, self.sums), dtype=np.float64)
+
+    def above_level(self, start_s: FloatArray, length_s: FloatArray | float) -> FloatArray:
+        """Of each span, less the level: enough to compare spans of one length; same shape, value x s."""
+        return self.until(start_s + length_s) - self.until(start_s)
+
+    def over(self, start_s: FloatArray, length_s: FloatArray | float) -> FloatArray:
+        """Of each span; same shape, value x s."""
+        return self.above_level(start_s, length_s) + self.level * length_s
+
+
+def integral_of(edges_s: FloatArray, values: FloatArray, *, level: float = 0.0) -> Integral:
+    """The integral of values without gaps, (n,), between edges, (n + 1,), s."""
+    sums = np.empty(edges_s.size)
+    sums[0] = 0.0
+    np.multiply(values - level if level else values, edges_s[1:] - edges_s[:-1], out=sums[1:])
+    return Integral(edges_s, level, sums.cumsum())
+
+
 def require_fit(series: StepSeries, earliest_s: float, end_by_s: float, duration_s: float) -> None:
     """Refuse a run that the window has no room for, and a window that the series does not cover.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, integral_of
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from lowtide.planning.solvers.windows import StepSeries
+    from lowtide.planning.solvers.steps import Integral, StepSeries
     from lowtide_core.series import FloatArray
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
@@ -80,27 +80,6 @@ class WaitingJobs(NamedTuple):
     weight: FloatArray
 
 
-class Integral(NamedTuple):
-    """Running sum of a step-wise series. ``values`` are less ``level``, so that the sums stay small and keep digits."""
-
-    step_s: float
-    level: float
-    values: FloatArray
-    prefix: FloatArray
-
-    def at(self, time_s: FloatArray) -> FloatArray:
-        step = np.minimum((time_s / self.step_s).astype(np.intp), self.values.size - 1)
-        inside: FloatArray = self.prefix[step] + self.values[step] * (time_s - step * self.step_s)
-        return inside
-
-    def over(self, start_s: FloatArray, length_s: FloatArray) -> FloatArray:
-        """Value x s of windows, less ``level`` x length."""
-        return self.at(start_s + length_s) - self.at(start_s)
-
-    def tie(self) -> float:
-        return _TIE * float(np.abs(self.prefix).max())
-
-
 class _Steps(NamedTuple):
     """The lower convex hull of every job's cost over its wait, as steps from corner to corner; (m,) each.
 
@@ -163,7 +142,7 @@ def plan_waits(
     """
     _require_one_limit(mean_wait_limit_s, wait_price, start_grid_s)
     jobs = require_jobs(series, arrival_s, length_s, max_wait_s, weight, believed_length_s)
-    integral = integral_of(series)
+    integral = integral_from_start(series)
     steps = _hull_steps(integral, jobs, start_grid_s)
     gain = steps.rate * (steps.to_s - steps.from_s)
     least = _believed_at_once(integral, jobs)
@@ -205,14 +184,14 @@ def wait_frontier(
     """
     _require_one_limit(None, None, start_grid_s)
     jobs = require_jobs(series, arrival_s, length_s, max_wait_s, weight, believed_length_s)
-    integral = integral_of(series)
+    integral = integral_from_start(series)
     steps = _hull_steps(integral, jobs, start_grid_s)
     order = np.argsort(-steps.rate, kind="stable")
     width_s = (steps.to_s - steps.from_s)[order]
     job = steps.job[order]
     starts = [jobs.arrival_s[job] + side[order] for side in (steps.from_s, steps.to_s)]
     true_gain = jobs.weight[job] * (
-        integral.over(starts[0], jobs.length_s[job]) - integral.over(starts[1], jobs.length_s[job])
+        integral.above_level(starts[0], jobs.length_s[job]) - integral.above_level(starts[1], jobs.length_s[job])
     )
     at_once = float(_emissions(integral, jobs, jobs.length_s, np.zeros(jobs.arrival_s.size)).sum())
     return WaitFrontier(
@@ -277,7 +256,7 @@ def _further_waits_s(
 
 def _hull_steps(integral: Integral, jobs: WaitingJobs, start_grid_s: float | None) -> _Steps:
     """The falling part of every job's lower convex hull, by corners of all jobs at a time."""
-    tie = integral.tie()
+    tie = _TIE * float(np.abs(integral.sums).max())
     parts = [
         _Steps(rows[part.job], part.from_s, part.to_s, part.rate * jobs.weight[rows[part.job]])
         for rows, waits_s in _candidates(integral, jobs, start_grid_s)
@@ -295,7 +274,7 @@ def _hull_steps(integral: Integral, jobs: WaitingJobs, start_grid_s: float | Non
 
 
 def _costs(integral: Integral, jobs: WaitingJobs, rows: IntArray, waits_s: FloatArray) -> FloatArray:
-    return integral.over(jobs.arrival_s[rows, None] + waits_s, jobs.believed_s[rows, None])
+    return integral.above_level(jobs.arrival_s[rows, None] + waits_s, jobs.believed_s[rows, None])
 
 
 def _corners(waits_s: FloatArray, costs: FloatArray, tie: float) -> Iterator[_Steps]:
@@ -362,8 +341,7 @@ def kinks_s(integral: Integral, arrival_s: FloatArray, length_s: FloatArray, max
 
 
 def _emissions(integral: Integral, jobs: WaitingJobs, length_s: FloatArray, waits_s: FloatArray) -> FloatArray:
-    over = integral.over(jobs.arrival_s + waits_s, length_s) + integral.level * length_s
-    emissions: FloatArray = jobs.weight * over
+    emissions: FloatArray = jobs.weight * integral.over(jobs.arrival_s + waits_s, length_s)
     return emissions
 
 
@@ -371,12 +349,12 @@ def _believed_at_once(integral: Integral, jobs: WaitingJobs) -> float:
     return float(_emissions(integral, jobs, jobs.believed_s, np.zeros(jobs.arrival_s.size)).sum())
 
 
-def integral_of(series: StepSeries) -> Integral:
+def integral_from_start(series: StepSeries) -> Integral:
+    """The series' integral, on the axis of ``WaitingJobs``; over a gap, which no job reaches, it does not grow."""
     known = np.isfinite(series.values)
     level = float(series.values[known].mean()) if known.any() else 0.0
-    values = np.where(known, series.values - level, 0.0)  # no job reaches a gap, which was checked
-    prefix = np.concatenate(([0.0], np.cumsum(values * series.step_s)))
-    return Integral(series.step_s, level, values, prefix)
+    edges_s = series.step_s * np.arange(series.values.size + 1, dtype=np.float64)
+    return integral_of(edges_s, np.where(known, series.values, level), level=level)
 
 
 def require_jobs(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, integral_of
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -111,14 +111,14 @@ def idle_cost(slots: Slots, widths: Widths) -> float:
 
 
 def bill_of(slots: Slots, stretches: Stretches, widths: Widths, switch_kwh: float) -> WidthBill:
-    value_h = np.concatenate(([0.0], np.cumsum(slots.values * slots.hours)))
-    spans = np.interp(stretches.end_s, slots.edges_s, value_h) - np.interp(stretches.start_s, slots.edges_s, value_h)
-    hours = (stretches.end_s - stretches.start_s) / SECONDS_PER_HOUR
+    lengths_s = stretches.end_s - stretches.start_s
+    hours = lengths_s / SECONDS_PER_HOUR
+    spans = integral_of(slots.edges_s, slots.values).over(stretches.start_s, lengths_s) / SECONDS_PER_HOUR
     power_kw = (widths.power_w[stretches.which] - widths.idle_power_w) * KW_PER_W
     changes = _change_values(slots, stretches)
     idle_kw = widths.idle_power_w * KW_PER_W
     return WidthBill(
-        float(power_kw @ spans + idle_kw * value_h[-1] + switch_kwh * changes.sum()),
+        float(power_kw @ spans + switch_kwh * changes.sum()) + idle_cost(slots, widths),
         float(power_kw @ hours + idle_kw * slots.hours.sum() + switch_kwh * changes.size),
         float(widths.throughput_per_h[stretches.which] @ hours),
         changes.size,

@@ -8,8 +8,9 @@ import numpy as np
 from table import Row, per_second
 
 from lowtide.planning.solvers.durations import Durations, best_uncertain_start
-from lowtide.planning.solvers.frontier import PlaceCosts, frontier
+from lowtide.planning.solvers.frontier import frontier
 from lowtide.planning.solvers.loads import Load, best_load, load_from_powers
+from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.steps import StepSeries
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def rows() -> Iterator[Row]:
             StepSeries(START_S, HOUR_S, rng.integers(10, 900, HOURS).astype(float)),
             power_kw=1.0,
             price_usd_per_h=float(rng.integers(1, 9)),
-            ready_s=START_S + float(rng.integers(0, 4000)),
+            delay_s=float(rng.integers(0, 4000)),
         )
         for _ in range(10)
     ]

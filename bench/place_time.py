@@ -9,7 +9,7 @@ from table import Row, data_folder, per_second
 
 from lowtide.planning.solvers.graph import Task, plan_graph
 from lowtide.planning.solvers.moves import Moves, best_route
-from lowtide.planning.solvers.places import Place, best_place, best_place_and_start
+from lowtide.planning.solvers.places import PlaceCosts, best_place, best_place_and_start
 from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 
@@ -44,7 +44,7 @@ def chosen(values: FloatArray, size_gb: float) -> tuple[Chosen, FloatArray]:
     arrivals = np.arange(0, values.shape[1] - HOURS - SLACK + 1, EVERY)
     first_g = transfer_g(values, size_gb)
     at_once = [values[home][arrivals[:, None] + np.arange(HOURS)].sum(axis=1) for home in range(len(values))]
-    return best_place_and_start(values, arrivals, HOURS, SLACK, first_g=first_g), np.array(at_once)
+    return best_place_and_start(values, arrivals, HOURS, SLACK, fixed_g=first_g), np.array(at_once)
 
 
 def saved_pct(values: FloatArray, size_gb: float) -> float:
@@ -97,7 +97,8 @@ def single_calls(values: FloatArray) -> Iterator[Row]:
     """Five places, 4 h in 28 h, one call each."""
     first_g = transfer_g(values, 50.0)
     places = [
-        Place(StepSeries(0.0, 3600.0, row), 1.0, first_g=grams) for row, grams in zip(values, first_g[0], strict=True)
+        PlaceCosts(StepSeries(0.0, 3600.0, row), 1.0, fixed_g=grams)
+        for row, grams in zip(values, first_g[0], strict=True)
     ]
     end_s, run_s = 28 * 3600.0, HOURS * 3600.0
     shape = first_g.shape

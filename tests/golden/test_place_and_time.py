@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lowtide.planning.solvers.moves import Moves, best_route
-from lowtide.planning.solvers.places import Place, best_place, best_place_and_start
+from lowtide.planning.solvers.places import PlaceCosts, best_place, best_place_and_start
 from lowtide.planning.solvers.windows import StepSeries
 from lowtide.testing.measured import hourly
 from lowtide_core.series import FloatArray
@@ -58,7 +58,7 @@ def test_batch_equals_every_place_and_start(test_data: Path, name: str, year: in
     sample = np.random.default_rng(year).choice(arrivals.size, 60, replace=False)
     for size_gb in (0, 50, 500, 5000):
         grams = first_g(values, size_gb)
-        found = best_place_and_start(values, arrivals, HOURS, SLACK, first_g=grams)
+        found = best_place_and_start(values, arrivals, HOURS, SLACK, fixed_g=grams)
         for home in range(len(rows)):
             for column in sample.tolist():
                 least = by_hand(rows, grams[home].tolist(), int(arrivals[column]))
@@ -72,7 +72,7 @@ def test_batch_equals_every_place_and_start(test_data: Path, name: str, year: in
 def test_nothing_moves_with_5000_gb(test_data: Path, name: str, year: int) -> None:
     values = load(test_data, name, year)
     arrivals = np.arange(0, values.shape[1] - HOURS - SLACK + 1, 3)
-    found = best_place_and_start(values, arrivals, HOURS, SLACK, first_g=first_g(values, 5000))
+    found = best_place_and_start(values, arrivals, HOURS, SLACK, fixed_g=first_g(values, 5000))
     homes = np.broadcast_to(np.arange(len(values))[:, None], found.place.shape)
     known = found.place >= 0
     assert known.any()
@@ -93,7 +93,7 @@ def test_single_calls_agree_and_moves_between_pauses_are_never_worse(test_data: 
         for size_gb in (0, 50, 5000):
             grams = first_g(values, size_gb)
             places = [
-                Place(StepSeries(0.0, 3600.0, row), 1.0, first_g=g) for row, g in zip(ahead, grams[0], strict=True)
+                PlaceCosts(StepSeries(0.0, 3600.0, row), 1.0, fixed_g=g) for row, g in zip(ahead, grams[0], strict=True)
             ]
             end_s, run_s = 3600.0 * (HOURS + SLACK), 3600.0 * HOURS
             single = best_place(places, 0.0, end_s, run_s)

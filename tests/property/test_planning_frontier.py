@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.solvers.frontier import FrontierPoint, PlaceCosts, frontier, least_weighted
+from lowtide.planning.solvers.frontier import FrontierPoint, frontier, least_weighted
+from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
@@ -29,13 +30,13 @@ class Place(NamedTuple):
     price_usd: int
     ready_s: int
 
-    def costs(self, duration_s: int, shift_s: float = 0.0, factor: float = 1.0) -> PlaceCosts:
+    def costs(self, duration_s: int, earliest_s: int, shift_s: float = 0.0, factor: float = 1.0) -> PlaceCosts:
         return PlaceCosts(
             StepSeries(START_S + shift_s, float(self.step_s), factor * np.array(self.values, dtype=float)),
             power_kw=3600.0 * self.power,
             fixed_g=factor * self.fixed_g,
             price_usd_per_h=3600.0 * self.price_usd / duration_s,
-            ready_s=START_S + shift_s + self.ready_s,
+            delay_s=float(max(0, self.ready_s - earliest_s)),
         )
 
     def second_g(self, second: int) -> int:
@@ -50,7 +51,7 @@ class Case(NamedTuple):
 
     def found(self, *, pausable: bool, shift_s: float = 0.0, factor: float = 1.0) -> tuple[FrontierPoint, ...]:
         return frontier(
-            [place.costs(self.duration_s, shift_s, factor) for place in self.places],
+            [place.costs(self.duration_s, self.earliest_s, shift_s, factor) for place in self.places],
             float(self.duration_s),
             START_S + shift_s + self.earliest_s,
             START_S + shift_s + self.deadline_s,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowtide.planning.solvers.moves import Moves, best_route, route_cost
-from lowtide.planning.solvers.places import Place, Route, best_place, best_place_and_start
+from lowtide.planning.solvers.places import PlaceCosts, Route, best_place, best_place_and_start
 from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
@@ -41,9 +41,9 @@ class Case:
     duration: int
     usd_weight: int
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[PlaceCosts]:
         return [
-            Place(
+            PlaceCosts(
                 StepSeries(float(START_S), float(self.unit_s * self.units_per_step[r]), np.array(row, dtype=float)),
                 float(self.power_kw[r]),
                 float(self.price[r]),
@@ -180,7 +180,7 @@ def assert_sound(case: Case, route: Route, *, movable: bool) -> None:
     running_s = sum(stay.end_s - stay.start_s for stay in route.stays)
     assert running_s == pytest.approx(case.duration * unit_s)
     first = route.stays[0]
-    assert first.start_s >= START_S + case.earliest * unit_s + places[first.place].first_delay_s - 1e-6
+    assert first.start_s >= START_S + case.earliest * unit_s + places[first.place].delay_s - 1e-6
     assert route.stays[-1].end_s <= START_S + case.end * unit_s + 1e-6
     for before, after in pairwise(route.stays):
         assert movable or before.place == after.place
@@ -399,8 +399,8 @@ def test_many_arrivals_equal_every_place_and_start(data: st.DataObject) -> None:
         length,
         slack,
         energy_kwh=np.array(kwh, dtype=float),
-        first_g=np.array(first_g, dtype=float),
-        first_steps=np.array(waits),
+        fixed_g=np.array(first_g, dtype=float),
+        delay_steps=np.array(waits),
     )
     for home in range(2):
         for arrival in range(total):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lowtide.jobs.manner import PLAIN
 from lowtide.planning.options import FITS_S, steps_of
-from lowtide.planning.solvers.frontier import PlaceCosts, frontier
+from lowtide.planning.solvers.frontier import frontier
+from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.windows import known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.spans import from_epoch_s, iso_utc
@@ -80,7 +81,7 @@ def choices_of(found: Quote) -> tuple[Choice, ...]:
     priced = [candidate for candidate in fitting if _has_price(candidate)]
     candidates = priced or fitting
     points = frontier(
-        [_costs(problem, candidate) for candidate in candidates],
+        [_costs(candidate) for candidate in candidates],
         problem.duration_s,
         problem.earliest_utc.timestamp(),
         problem.deadline_utc.timestamp(),
@@ -109,12 +110,12 @@ def _has_room(problem: PlanProblem, candidate: Candidate) -> bool:
     return end_by_s - ready_s >= problem.duration_s - FITS_S
 
 
-def _costs(problem: PlanProblem, candidate: Candidate) -> PlaceCosts:
+def _costs(candidate: Candidate) -> PlaceCosts:
     return PlaceCosts(
         steps_of(candidate),
         power_kw=candidate.power_w * candidate.pue / 1e3,
         fixed_g=candidate.transfer_g,
         fixed_usd=candidate.egress_usd or 0.0,
         price_usd_per_h=candidate.price_usd_per_h or 0.0,
-        ready_s=problem.earliest_utc.timestamp() + candidate.transfer_s,
+        delay_s=candidate.transfer_s,
     )

@@ -13,7 +13,7 @@ from lowtide.planning.energy import Run
 from lowtide.planning.options import G_PER_T, Option, judged, option_of, restart_kwh, within_price
 from lowtide.planning.solvers.moves import Moves as RouteMoves
 from lowtide.planning.solvers.moves import best_route
-from lowtide.planning.solvers.places import Place
+from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.windows import known_until_s
 from lowtide_core.errors import InputError
 
@@ -136,12 +136,12 @@ def _price_counts(problem: PlanProblem) -> bool:
     return problem.max_price_usd is not None or problem.judgement.carbon_price_usd_per_t is not None
 
 
-def _place(problem: PlanProblem, candidate: Candidate) -> Place:
-    return Place(
+def _place(problem: PlanProblem, candidate: Candidate) -> PlaceCosts:
+    return PlaceCosts(
         judged(problem, candidate),
         power_kw=candidate.power_w * candidate.pue / 1e3,
         price_usd_per_h=candidate.price_usd_per_h or 0.0,
-        first_g=candidate.transfer_g,
-        first_usd=candidate.egress_usd or 0.0,
-        first_delay_s=candidate.transfer_s,
+        fixed_g=candidate.transfer_g,
+        fixed_usd=candidate.egress_usd or 0.0,
+        delay_s=candidate.transfer_s,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lowtide.planning.solvers.loads import Load, cost_course
+from lowtide.planning.solvers.places import stay_usd
 from lowtide.planning.solvers.single import find_pieces
 from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, known_until_s, prepare, steps_within
 from lowtide_core.errors import InputError
@@ -18,7 +18,7 @@ from lowtide_core.quantities import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowtide.planning.solvers.steps import StepSeries
+    from lowtide.planning.solvers.places import PlaceCosts
     from lowtide_core.series import FloatArray
 
     IndexArray = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
@@ -30,42 +30,6 @@ _TIME_DIGITS = 7
 """Bends of two places are at one time if they agree to these decimals of a second; floats since 1970 tell no more."""
 
 _G_PER_T = 1e6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlaceCosts:
-    """What running costs at one place.
-
-    Attributes:
-        series: Intensity there; g/kWh, >= 0.
-        power_kw: Facility power while the job runs (IT power x PUE); kW, > 0.
-        fixed_g, fixed_usd: Once, whenever it runs, such as for moving the data; >= 0.
-        price_usd_per_h: While the job runs; >= 0.
-        ready_s: No start there before, such as for the data to arrive; s.
-    """
-
-    series: StepSeries
-    power_kw: float
-    fixed_g: float = 0.0
-    fixed_usd: float = 0.0
-    price_usd_per_h: float = 0.0
-    ready_s: float = -math.inf
-
-    def __post_init__(self) -> None:
-        amounts = {name: getattr(self, name) for name in ("fixed_g", "fixed_usd", "price_usd_per_h")}
-        wrong = {name: amount for name, amount in amounts.items() if not 0.0 <= amount < math.inf}
-        if not 0.0 < self.power_kw < math.inf:
-            wrong["power_kw"] = self.power_kw
-        if math.isnan(self.ready_s):
-            wrong["ready_s"] = self.ready_s
-        if (self.series.values < 0).any():
-            wrong["intensity_g_per_kwh"] = float(np.nanmin(self.series.values))
-        if wrong:
-            raise InputError(
-                f"What a place costs cannot be: {', '.join(f'{name} {amount}' for name, amount in wrong.items())}.",
-                hint="Power is positive, the rest not negative, and none is NaN.",
-                **wrong,
-            )
 
 
 class FrontierPoint(NamedTuple):
@@ -101,7 +65,7 @@ def frontier(
     """The Pareto frontier of emissions, price and finish over all places and times.
 
     Args:
-        places: At least one. A place whose series, readiness or deadline leaves no room has no point.
+        places: At least one. A place whose series, delay or deadline leaves no room has no point.
         duration_s: s, > 0. earliest_s: No start before; s. deadline_s: No end after; s, infinite where there is none.
         pausable: The run may stop and resume at no cost, in one place.
     Returns:
@@ -131,10 +95,7 @@ def frontier(
         index: _line(places[index], window, duration_s, earliest_s, pausable=pausable)
         for index, window in windows.items()
     }
-    prices_usd = {
-        index: places[index].fixed_usd + places[index].price_usd_per_h * duration_s / SECONDS_PER_HOUR
-        for index in windows
-    }
+    prices_usd = {index: stay_usd(places[index], duration_s) for index in windows}
     prepared = {index: prepare(places[index].series) for index in windows} if pausable else {}
     points = []
     for index, finish_s, emissions_g in _undominated(lines, prices_usd):
@@ -183,15 +144,13 @@ def _require_question(places: Sequence[PlaceCosts], duration_s: float, earliest_
 
 def _window(place: PlaceCosts, duration_s: float, earliest_s: float, deadline_s: float) -> Piece | None:
     """Between which instants the run may lie at the place; None where there is no room."""
-    start_s = max(earliest_s, place.ready_s)
-    if math.isinf(start_s):
-        return None
+    start_s = earliest_s + place.delay_s
     end_s = min(deadline_s, known_until_s(place.series, start_s))
     return Piece(start_s, end_s) if end_s - start_s >= duration_s - SAME_INSTANT_S else None
 
 
 def _no_room(places: Sequence[PlaceCosts], duration_s: float, earliest_s: float, deadline_s: float) -> InputError:
-    ready_s = [max(earliest_s, place.ready_s) for place in places]
+    ready_s = [earliest_s + place.delay_s for place in places]
     ends_s = [min(deadline_s, known_until_s(place.series, at_s)) for place, at_s in zip(places, ready_s, strict=True)]
     short_by_s = min(at_s + duration_s - end_s for at_s, end_s in zip(ready_s, ends_s, strict=True))
     return InputError(

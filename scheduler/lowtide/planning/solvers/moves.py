@@ -22,7 +22,7 @@ from lowtide.planning.solvers.moves_grid import (
     useful,
 )
 from lowtide.planning.solvers.places import (
-    Place,
+    PlaceCosts,
     Route,
     Stay,
     best_single,
@@ -94,7 +94,7 @@ class Moves:
 class _Task(NamedTuple):
     """What one call asks, checked."""
 
-    places: tuple[Place, ...]
+    places: tuple[PlaceCosts, ...]
     earliest_s: float
     end_by_s: float
     duration_s: float
@@ -110,7 +110,7 @@ class _Weights(NamedTuple):
 
 
 def best_route(
-    places: Sequence[Place],
+    places: Sequence[PlaceCosts],
     earliest_s: float,
     end_by_s: float,
     duration_s: float,
@@ -166,14 +166,14 @@ def best_route(
 
 
 def route_cost(
-    places: Sequence[Place], stays: Sequence[Stay], *, moves: Moves | None = None, restart_kwh: float = 0.0
+    places: Sequence[PlaceCosts], stays: Sequence[Stay], *, moves: Moves | None = None, restart_kwh: float = 0.0
 ) -> tuple[float, float]:
     """Emissions and price of given stays, in the order of time; g and USD.
 
     The series cover the stays; the arrival at the first place counts, and what ``best_route`` counts between stays.
     """
     first = places[stays[0].place]
-    g, usd = first.first_g, first.first_usd
+    g, usd = first.fixed_g, first.fixed_usd
     for stay in stays:
         place = places[stay.place]
         g += run_g(place, Piece(stay.start_s, stay.end_s))
@@ -209,7 +209,7 @@ def _least(task: _Task, weights: _Weights) -> Route | None:
 
 def _finer_grain_s(task: _Task, grain_s: float) -> float:
     """A grain of which edges and delays are multiples, or else the finest that is still affordable."""
-    delays_s = [place.first_delay_s for place in task.places]
+    delays_s = [place.delay_s for place in task.places]
     if task.moves is not None:
         delays_s += task.moves.delay_s[np.isfinite(task.moves.g)].tolist()
     common_s = math.gcd(round(grain_s * 1e6), *(round(delay * 1e6) for delay in delays_s)) / 1e6
@@ -223,7 +223,7 @@ def _least_pausing(task: _Task, weights: _Weights) -> Route | None:
     routes = []
     for index, place in enumerate(task.places):
         until_s = usable_until_s(place, task.earliest_s, task.end_by_s)
-        ready_s = task.earliest_s + place.first_delay_s
+        ready_s = task.earliest_s + place.delay_s
         if ready_s + task.duration_s <= until_s + SAME_INSTANT_S:
             pieces = best_pieces(place.series, ready_s, until_s, task.duration_s)
             routes.append(_route(task, tuple(Stay(index, *piece) for piece in pieces)))
@@ -313,7 +313,7 @@ def _affordable(
 
 def _fits_cells(task: _Task, cells: Cells) -> bool:
     """Whether every delay is a whole number of cells, so that nothing is rounded."""
-    arrivals_s = np.array([place.first_delay_s for place in task.places])
+    arrivals_s = np.array([place.delay_s for place in task.places])
     gaps = np.abs(cells.edges_s[:, None] - arrivals_s[None, :]).min(axis=0)
     reachable = arrivals_s < cells.edges_s[-1]
     if (gaps[reachable] > SAME_INSTANT_S).any():
@@ -334,8 +334,8 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
     usd_per_h = np.array([place.price_usd_per_h for place in task.places])
     rate = (weights.g * power_kw[:, None] * finite + weights.usd * usd_per_h[:, None]) / SECONDS_PER_HOUR
     rate[~known] = np.inf
-    start = np.array([weights.g * place.first_g + weights.usd * place.first_usd for place in task.places])
-    arrivals_s = np.array([place.first_delay_s for place in task.places])
+    start = np.array([weights.g * place.fixed_g + weights.usd * place.fixed_usd for place in task.places])
+    arrivals_s = np.array([place.delay_s for place in task.places])
     if outward:
         ready = np.searchsorted(cells.edges_s, arrivals_s + SAME_INSTANT_S, side="right") - 1
     else:

@@ -25,31 +25,34 @@ TIE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """Where the job could run, and what it takes to get there.
+class PlaceCosts:
+    """Where the job could run, and what that takes.
 
     Attributes:
         series: Intensity there; g/kWh, >= 0. Used up to its first gap (NaN) after the earliest start.
         power_kw: Facility power of the running job (IT power x PUE); kW, > 0.
-        price_usd_per_h: Of the running job; USD/h, >= 0.
-        first_g, first_usd, first_delay_s: Bringing the data there before the run starts; g, USD, s, >= 0; 0 at home.
+        price_usd_per_h: While the job runs; USD/h, >= 0.
+        fixed_g, fixed_usd: Once, whenever the job begins there, such as for bringing the data; g, USD, >= 0.
+        delay_s: No start there before so long after the earliest start, such as for the data to arrive; s, >= 0.
     """
 
     series: StepSeries
     power_kw: float
     price_usd_per_h: float = 0.0
-    first_g: float = 0.0
-    first_usd: float = 0.0
-    first_delay_s: float = 0.0
+    fixed_g: float = 0.0
+    fixed_usd: float = 0.0
+    delay_s: float = 0.0
 
     def __post_init__(self) -> None:
-        costs = (self.price_usd_per_h, self.first_g, self.first_usd, self.first_delay_s)
-        if not (0 < self.power_kw < math.inf and all(0 <= cost < math.inf for cost in costs)):
+        amounts = {name: getattr(self, name) for name in ("price_usd_per_h", "fixed_g", "fixed_usd", "delay_s")}
+        wrong = {name: amount for name, amount in amounts.items() if not 0.0 <= amount < math.inf}
+        if not 0.0 < self.power_kw < math.inf:
+            wrong["power_kw"] = self.power_kw
+        if wrong:
             raise InputError(
-                f"A place has power {self.power_kw} kW, price {self.price_usd_per_h} USD/h, and on arrival "
-                f"{self.first_g} g, {self.first_usd} USD, {self.first_delay_s} s.",
-                hint="Power is positive; prices, emissions and delays are finite and not negative.",
-                power_kw=self.power_kw,
+                f"What a place costs cannot be: {', '.join(f'{name} {amount}' for name, amount in wrong.items())}.",
+                hint="Power is positive, the others are not negative, and all are finite.",
+                **wrong,
             )
         require_steps(self.series)
 
@@ -102,7 +105,7 @@ class Chosen(NamedTuple):
 
 
 def best_place(
-    places: Sequence[Place],
+    places: Sequence[PlaceCosts],
     earliest_s: float,
     end_by_s: float,
     duration_s: float,
@@ -133,7 +136,7 @@ def best_place(
 
 
 def best_single(
-    places: Sequence[Place],
+    places: Sequence[PlaceCosts],
     earliest_s: float,
     end_by_s: float,
     duration_s: float,
@@ -149,19 +152,19 @@ def best_single(
             if math.isinf(total) or (max_price_usd is not None and usd[index] > max_price_usd):
                 continue
             place = places[index]
-            objective_g = place.first_g + place.power_kw * total / SECONDS_PER_HOUR + usd_weight * usd[index]
+            objective_g = place.fixed_g + place.power_kw * total / SECONDS_PER_HOUR + usd_weight * usd[index]
             key = (objective_g, start_s, index)
             best = key if best is None else min(best, key)
     if best is None:
         return None
     _, start_s, index = best
     piece = Piece(earliest_s + start_s, earliest_s + start_s + duration_s)
-    g = float(places[index].first_g) + run_g(places[index], piece)
+    g = float(places[index].fixed_g) + run_g(places[index], piece)
     shares = tuple(float(other == index) for other in range(len(places)))
     return Route((Stay(index, *piece),), g, usd[index], g + usd_weight * usd[index], True, 0, 0, shares)
 
 
-def _same_steps(places: Sequence[Place]) -> list[list[int]]:
+def _same_steps(places: Sequence[PlaceCosts]) -> list[list[int]]:
     """The places whose series have their steps in common, so that one calculation serves them all."""
     groups: dict[tuple[float, float, int], list[int]] = {}
     for index, place in enumerate(places):
@@ -171,7 +174,7 @@ def _same_steps(places: Sequence[Place]) -> list[list[int]]:
 
 
 def _best_starts(
-    places: Sequence[Place], earliest_s: float, end_by_s: float, duration_s: float
+    places: Sequence[PlaceCosts], earliest_s: float, end_by_s: float, duration_s: float
 ) -> tuple[FloatArray, FloatArray]:
     """The best start in each of R places with common steps, s after the earliest, and intensity x s of the run there.
 
@@ -192,7 +195,7 @@ def _best_starts(
         known_s = np.where(gaps.any(axis=1), edges_s[gaps.argmax(axis=1)], np.inf)[:, None]
         latest_s = np.maximum(np.minimum(known_s, latest_s), 0.0)
     latest_s -= duration_s
-    ready_s = np.array([[place.first_delay_s] for place in places], dtype=np.float64)
+    ready_s = np.array([[place.delay_s] for place in places], dtype=np.float64)
     latest_s = np.where(np.abs(latest_s - ready_s) < SAME_INSTANT_S, ready_s, latest_s)
     prefix = np.zeros((len(places), count + 1))
     np.cumsum(values[:, :count] * step_s, axis=1, out=prefix[:, 1:])
@@ -234,12 +237,12 @@ def _kinks(
     return np.concatenate((starts_s, edges_s[whole + 1 :] - duration_s)), np.concatenate((begin, end), axis=1)
 
 
-def usable_until_s(place: Place, earliest_s: float, end_by_s: float) -> float:
+def usable_until_s(place: PlaceCosts, earliest_s: float, end_by_s: float) -> float:
     """The deadline, or the first instant after the earliest start at which the place's intensity is not known; s."""
     return min(end_by_s, known_until_s(place.series, earliest_s))
 
 
-def run_g(place: Place, piece: Piece) -> float:
+def run_g(place: PlaceCosts, piece: Piece) -> float:
     """Emissions of running over the piece, which the series covers; g."""
     start_s, step_s, values = place.series
     first = int((piece.start_s - start_s + SAME_INSTANT_S) // step_s)
@@ -251,9 +254,9 @@ def run_g(place: Place, piece: Piece) -> float:
     return float(place.power_kw * total / SECONDS_PER_HOUR)
 
 
-def stay_usd(place: Place, duration_s: float) -> float:
+def stay_usd(place: PlaceCosts, duration_s: float) -> float:
     """Price of arriving at the place and of the whole run there; USD."""
-    return float(place.first_usd + place.price_usd_per_h * duration_s / SECONDS_PER_HOUR)
+    return float(place.fixed_usd + place.price_usd_per_h * duration_s / SECONDS_PER_HOUR)
 
 
 def require_steps(series: StepSeries) -> None:
@@ -277,7 +280,7 @@ def require_steps(series: StepSeries) -> None:
 
 
 def require_job(
-    places: Sequence[Place],
+    places: Sequence[PlaceCosts],
     earliest_s: float,
     end_by_s: float,
     duration_s: float,
@@ -305,11 +308,11 @@ def require_job(
 
 
 def nothing_fits(
-    places: Sequence[Place], earliest_s: float, end_by_s: float, duration_s: float, max_price_usd: float | None
+    places: Sequence[PlaceCosts], earliest_s: float, end_by_s: float, duration_s: float, max_price_usd: float | None
 ) -> InputError:
     """Why no single place fits: the window is too short everywhere, or the price limit is in the way."""
     short_s = [
-        earliest_s + place.first_delay_s + duration_s - usable_until_s(place, earliest_s, end_by_s) for place in places
+        earliest_s + place.delay_s + duration_s - usable_until_s(place, earliest_s, end_by_s) for place in places
     ]
     least_s = min(short_s)
     if least_s > SAME_INSTANT_S:
@@ -317,7 +320,7 @@ def nothing_fits(
             f"A run of {duration_s:g} s ends {least_s:g} s too late, or after the forecasts, in every place.",
             hint=f"Allow {least_s:g} s more.",
             short_by_s=least_s,
-            earliest_feasible_s=min(earliest_s + place.first_delay_s + duration_s for place in places),
+            earliest_feasible_s=min(earliest_s + place.delay_s + duration_s for place in places),
         )
     fitting = zip(places, short_s, strict=True)
     cheapest_usd = min(stay_usd(place, duration_s) for place, short in fitting if short <= SAME_INSTANT_S)
@@ -335,8 +338,8 @@ def best_place_and_start(
     slack_steps: int,
     *,
     energy_kwh: FloatArray | float = 1.0,
-    first_g: FloatArray | float = 0.0,
-    first_steps: IntArray | int = 0,
+    fixed_g: FloatArray | float = 0.0,
+    delay_steps: IntArray | int = 0,
 ) -> Chosen:
     """Place and start of one uninterrupted run for many arrivals of equal jobs on one grid of whole steps.
 
@@ -346,8 +349,8 @@ def best_place_and_start(
         steps: Length of the run; >= 1.
         slack_steps: How many steps later than at once it may start; >= 0.
         energy_kwh: Facility energy of the running job per step; (R,) or one for all, > 0.
-        first_g: Bringing the data from each home to each place; (H, R) or (R,) or one for all, g, >= 0.
-        first_steps: How many steps that takes; as ``first_g``.
+        fixed_g: Bringing the data from each home to each place; (H, R) or (R,) or one for all, g, >= 0.
+        delay_steps: How many steps that takes; as ``fixed_g``.
     Returns:
         What is chosen; (H, A) each, with H = 1 where no homes are told apart. Exact; of equals the first place, and
         the earliest start there.
@@ -362,8 +365,8 @@ def best_place_and_start(
         )
     if arrivals.size and not (arrivals.min() >= 0 and arrivals.max() < total):
         raise InputError("An arrival lies outside the values.", hint=f"Arrivals are steps from 0 to {total - 1}.")
-    grams = np.atleast_2d(np.broadcast_to(first_g, (*np.shape(first_g)[:-1], places)))
-    waits = np.broadcast_to(first_steps, grams.shape)
+    grams = np.atleast_2d(np.broadcast_to(fixed_g, (*np.shape(fixed_g)[:-1], places)))
+    waits = np.broadcast_to(delay_steps, grams.shape)
     kwh = np.broadcast_to(energy_kwh, (places,))
     if not ((grams >= 0).all() and (waits >= 0).all() and (kwh > 0).all()):
         raise InputError("Energy, arrival emissions or delays are out of range.", hint="None of them is negative.")

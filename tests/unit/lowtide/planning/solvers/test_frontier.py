@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from lowtide.planning.solvers.frontier import PlaceCosts, frontier, least_weighted
+from lowtide.planning.solvers.frontier import frontier, least_weighted
+from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.windows import Piece, StepSeries
 from lowtide_core.errors import InputError
 
@@ -29,7 +30,7 @@ def test_at_one_place_waiting_buys_carbon() -> None:
 
 def test_a_dearer_place_is_there_only_where_it_is_cleaner() -> None:
     home = place(50, 60, 30, 40, 10, 20, power_kw=2.0)
-    away = place(*[45] * 6, price_usd_per_h=3.0, fixed_g=5.0, fixed_usd=1.0, ready_s=START_S + HOUR_S)
+    away = place(*[45] * 6, price_usd_per_h=3.0, fixed_g=5.0, fixed_usd=1.0, delay_s=HOUR_S)
     points = frontier([home, away], HOUR_S, *DAY)
     assert [(point.place, (point.finish_s - START_S) / HOUR_S) for point in points] == [(0, 1), (1, 2), (0, 3), (0, 5)]
     assert points[1].emissions_g == pytest.approx(50.0)
@@ -73,7 +74,7 @@ def test_a_price_of_carbon_chooses() -> None:
 
 def test_no_room_says_how_much_is_missing() -> None:
     with pytest.raises(InputError) as refused:
-        frontier([place(1, 2), place(1, 2, 3, ready_s=START_S + 2 * HOUR_S)], 3 * HOUR_S, *DAY)
+        frontier([place(1, 2), place(1, 2, 3, delay_s=2 * HOUR_S)], 3 * HOUR_S, *DAY)
     assert refused.value.facts["short_by_s"] == HOUR_S
     assert refused.value.facts["earliest_feasible_s"] == START_S + 3 * HOUR_S
     # A place without room is left out while another has some.
@@ -89,7 +90,7 @@ def test_no_room_says_how_much_is_missing() -> None:
         ({"fixed_g": -1.0}, "fixed_g"),
         ({"fixed_usd": math.inf}, "fixed_usd"),
         ({"price_usd_per_h": math.nan}, "price_usd_per_h"),
-        ({"ready_s": math.nan}, "ready_s"),
+        ({"delay_s": math.nan}, "delay_s"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(costs: dict[str, float], fact: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lowtide.planning.choice import Chosen, choose, over_bound
 from lowtide.planning.energy import Run
+from lowtide.planning.solvers.parts import cheapest_in_gaps
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import Piece, StepSeries, seconds_in_steps
 
@@ -128,7 +129,7 @@ def _in_parts(work: Work, series: StepSeries, gaps: Sequence[Piece], cost_of: Co
     found = []
     for width in (1,) if table is None else reversed(table.width):
         speed = 1.0 if table is None else table.at(width)[0] / table.at(table.base)[0]
-        pieces = cheapest_parts(series, gaps, work.remaining_s / speed)
+        pieces = cheapest_in_gaps(series, gaps, work.remaining_s / speed)
         if pieces:
             found.append(Chosen(tuple(Run(piece.start_s, piece.end_s, width=width) for piece in pieces)))
     return _cheapest(found, cost_of) if found else None
@@ -138,37 +139,6 @@ def _cheapest(found: Sequence[Chosen], cost_of: Cost) -> Chosen:
     """The first of those that cost least, up to rounding."""
     costs = [cost_of(chosen.runs) for chosen in found]
     return next(chosen for chosen, cost in zip(found, costs, strict=True) if cost <= min(costs) * (1 + _TIE))
-
-
-def cheapest_parts(series: StepSeries, gaps: Sequence[Piece], duration_s: float) -> tuple[Piece, ...]:
-    """The cheapest steps, and parts of steps, within the gaps that add up to the duration; empty where none do.
-
-    Of equal steps the earlier is taken; touching pieces join.
-    """
-    edges_s = series.edges_s()
-    cuts_s = [
-        np.concatenate(([gap.start_s], edges_s[(edges_s > gap.start_s) & (edges_s < gap.end_s)], [gap.end_s]))
-        for gap in gaps
-    ]
-    starts_s = np.concatenate([cuts[:-1] for cuts in cuts_s])
-    ends_s = np.concatenate([cuts[1:] for cuts in cuts_s])
-    order = np.argsort(series.values[np.searchsorted(edges_s, (starts_s + ends_s) / 2) - 1], kind="stable")
-    filled_s = np.cumsum((ends_s - starts_s)[order])
-    if filled_s[-1] < duration_s - SAME_INSTANT_S:
-        return ()
-    whole = int(np.searchsorted(filled_s, duration_s - SAME_INSTANT_S))
-    part = int(order[whole])
-    rest_s = min(duration_s - (float(filled_s[whole - 1]) if whole else 0.0), float(ends_s[part] - starts_s[part]))
-    pieces = [Piece(float(starts_s[step]), float(ends_s[step])) for step in order[:whole].tolist()]
-    start_s, end_s = float(starts_s[part]), float(ends_s[part])
-    goes_on = any(piece.start_s == end_s for piece in pieces) and not any(piece.end_s == start_s for piece in pieces)
-    pieces.append(Piece(end_s - rest_s, end_s) if goes_on else Piece(start_s, start_s + rest_s))
-    joined: list[Piece] = []
-    for piece in sorted(pieces):
-        if joined and piece.start_s - joined[-1].end_s <= 0.0:
-            piece = Piece(joined.pop().start_s, piece.end_s)
-        joined.append(piece)
-    return tuple(joined)
 
 
 def _widened(blocked: Spans, window: Piece) -> list[tuple[float, float]]:

@@ -179,6 +179,7 @@ def _with_pauses(
     Notes:
         At first all seconds are taken, for want of others. Each later second takes the place of the dearest taken one
         that is dearer than itself; a heap keeps the taken ones, and each step enters and leaves it once: O(n log n).
+        ``parts.cheapest_parts`` would answer for one finish at a time.
     """
     steps = [
         (max(0.0, begin_s), min(end_s, room_s), value)

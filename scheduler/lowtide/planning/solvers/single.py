@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.parts import cheapest_parts
 from lowtide.planning.solvers.steps import SAME_INSTANT_S, Piece, require_fit, tie_rounded
 
 if TYPE_CHECKING:
-    from lowtide.planning.solvers.steps import PreparedSeries
+    from lowtide.planning.solvers.parts import cheapest_parts
+from lowtide.planning.solvers.steps import PreparedSeries
 
 
 class Found(NamedTuple):
@@ -173,29 +175,9 @@ def _find_part_pieces(series: PreparedSeries, earliest_s: float, end_by_s: float
     end_s = min(end_by_s - series.start_s, series.counts.size * step_s)
     first = int(begin_s / step_s)
     last = max(first + 1, math.ceil((end_s - SAME_INSTANT_S) / step_s))
-    edges_s = series.start_s + step_s * np.arange(first, last + 1)
+    edges_s = series.start_s + step_s * np.arange(first, last + 1, dtype=np.float64)
     edges_s[0], edges_s[-1] = earliest_s, end_by_s
-    order = series.counts[first:last].argsort(kind="stable")
-    filled_s = np.diff(edges_s)[order].cumsum()
-    whole = min(int(filled_s.searchsorted(duration_s)), order.size - 1)
-    rest_s = duration_s - (filled_s.item(whole - 1) if whole else 0.0)
-    chosen, part = set(order[:whole].tolist()), order.item(whole)
-    edge_s = edges_s.item
-    pieces = [Piece(edge_s(step), edge_s(step + 1)) for step in chosen]
-    if part + 1 in chosen and part - 1 not in chosen:  # touch the later neighbour: one pause less
-        pieces.append(Piece(edge_s(part + 1) - rest_s, edge_s(part + 1)))
-    else:
-        pieces.append(Piece(edge_s(part), edge_s(part) + rest_s))
+    pieces = cheapest_parts(edges_s[:-1], edges_s[1:], series.counts[first:last], duration_s)
     total = sum(_sum(series, piece.start_s - series.start_s, piece.end_s - piece.start_s) for piece in pieces)
     counts_per_mean = duration_s * series.counts_per_unit
-    return Found(_joined(sorted(pieces)), total / counts_per_mean, _sum(series, begin_s, duration_s) / counts_per_mean)
-
-
-def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
-    joined = [pieces[0]]
-    for piece in pieces[1:]:
-        if piece.start_s <= joined[-1].end_s:
-            joined[-1] = Piece(joined[-1].start_s, piece.end_s)
-        else:
-            joined.append(piece)
-    return tuple(joined)
+    return Found(pieces, total / counts_per_mean, _sum(series, begin_s, duration_s) / counts_per_mean)

@@ -95,8 +95,9 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
     duration_s = manner.guess.mean_s if manner.guess else parse_duration_s(asked.duration)
     earliest_utc = max(now_utc, parse_instant_utc(asked.earliest or "now", now_utc=now_utc))
     deadline_utc = parse_instant_utc(asked.deadline, now_utc=now_utc)
-    if _on_minutes(manner):  # such plans are exact on a common grain of their times
-        earliest_utc, deadline_utc = _whole_minute(earliest_utc, up=True), _whole_minute(deadline_utc, up=False)
+    minutes = _whole_minute(earliest_utc, up=True), _whole_minute(deadline_utc, up=False)
+    if _on_minutes(manner) and (minutes[1] - minutes[0]).total_seconds() >= booked_s(manner, duration_s):
+        earliest_utc, deadline_utc = minutes  # such plans are exact on a common grain of their times
     if deadline_utc <= now_utc:
         raise InputError(
             f"The deadline {asked.deadline!r} is in the past: it is {now_utc:%Y-%m-%dT%H:%MZ} now.",
@@ -107,6 +108,8 @@ def plan_request(asked: Asked, settings: Settings, *, now_utc: datetime) -> Plan
     # with widths the planner itself says how long the widest would take
     require_time(earliest_utc, deadline_utc, 0.0 if manner.widths else booked_s(manner, duration_s))
     data_gb, data_from = data_lies(asked.data, asked.data_from, home)
+    if asked.bandwidth and not (asked.data or asked.checkpoint):
+        raise InputError("--bandwidth is for data that has to be brought.", hint="Add --data, or leave it out.")
     return PlanRequest(
         duration_s=duration_s,
         earliest_utc=earliest_utc,
@@ -229,7 +232,11 @@ def duration_guess(asked: Asked) -> DurationGuess | None:
 
 def _widths(asked: Asked) -> WidthTable | None:
     if not asked.widths:
-        for given, name in ((asked.whole_steps, "--whole-steps"), (asked.switch_energy, "--switch-energy")):
+        for given, name in (
+            (asked.whole_steps, "--whole-steps"),
+            (asked.switch_energy, "--switch-energy"),
+            (asked.memory, "--memory"),
+        ):
             if given:
                 raise InputError(f"{name} is for a job of several widths.", hint="Add --widths FILE.")
         return None

@@ -215,7 +215,12 @@ def read_capacities(given: tuple[str, ...], path: str, *, now_utc: datetime) -> 
                 raise InputError(
                     f"{path}, line {line}: the capacity is {row['capacity']!r}.", hint="Give 0 or more; power as 2kW."
                 )
-            ends = [parse_instant_utc(row[key], now_utc=now_utc) if row.get(key) else None for key in ("from", "until")]
+            ends = [_instant(row, key, path, line, now_utc) for key in ("from", "until")]
+            if ends[0] is not None and ends[1] is not None and ends[1] <= ends[0]:
+                raise InputError(
+                    f"{path}, line {line}: it ends at {row['until']!r}, before it begins at {row['from']!r}.",
+                    hint="Give the earlier time in the column from.",
+                )
             capacities.append(Capacity(resource, amount, _label(row.get("place", "")), *ends))
     return tuple(capacities)
 
@@ -230,6 +235,15 @@ def _capacity(text: str) -> Capacity:
             f"{text!r} is not a capacity.", hint="Write it as cpus=168, DE/power=2kW or aws:eu-west-1/gpus:H100=8."
         )
     return Capacity(resource, amount, _label(place))
+
+
+def _instant(row: Row, key: str, path: str, line: int, now_utc: datetime) -> datetime | None:
+    if not row.get(key):
+        return None
+    try:
+        return parse_instant_utc(row[key], now_utc=now_utc)
+    except InputError as error:
+        raise InputError(f"{path}, line {line}: {error.message}", hint=error.hint) from None
 
 
 def _amount_of(resource: str, text: str) -> float | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Row = dict[str, str]
+_LEAST_SPEED = 1e-6
 
 
 def read_sheet(path: str, *, needed: Sequence[str], known: Sequence[str]) -> list[tuple[int, Row]]:
@@ -125,6 +126,13 @@ def read_widths(
         said = f" ({'; '.join(excluded)})" if excluded else ""
         raise InputError(f"{path} leaves no width to run at{said}.", hint="Add one, or raise --memory.")
     widths = tuple(sorted(named))
+    fastest = max(throughput for throughput, _ in named.values())
+    for width, (throughput, _) in named.items():
+        if throughput < fastest * _LEAST_SPEED:
+            raise InputError(
+                f"{path}: width {width} has a throughput of {throughput:g}, beside one of {fastest:g}.",
+                hint="Leave out a width at which the job hardly runs.",
+            )
     chosen = base if base is not None else 1 if 1 in named else widths[0]
     if chosen not in named:
         raise InputError(f"{path} has no width {chosen}.", hint=f"It has {', '.join(map(str, widths))}.")

@@ -76,6 +76,10 @@ def choices_of(found: Quote) -> tuple[Choice, ...]:
             "A frontier cannot be drawn around what is promised at home.",
             hint="Leave out --frontier, or unset home_jobs and home_power.",
         )
+    if problem.moves is not None:
+        raise InputError(
+            "A frontier is drawn for a job that stays where it begins.", hint="Leave out --frontier, or --checkpoint."
+        )
     limit_usd = problem.max_price_usd
     fitting = [candidate for candidate in problem.candidates if _has_room(problem, candidate)]
     priced = [candidate for candidate in fitting if _has_price(candidate)]

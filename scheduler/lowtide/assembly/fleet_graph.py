@@ -38,8 +38,14 @@ def plan_dependent(gathered: GatheredFleet) -> FleetQuote:
     try:
         plan = plan_graph(tasks, earliest_s, deadline_s)
     except InputError as error:
+        if "unknown" in error.facts:
+            raise InputError(
+                f"{error.facts['unknown']} is waited for in the column after, and no line has that name.",
+                hint="Check its name; those of recurring jobs end with #1, #2, ...",
+                **error.facts,
+            ) from None
         if "short_by_s" not in error.facts:
-            raise
+            raise InputError(error.message.replace("Task", "Job").replace("tasks", "jobs"), hint=error.hint) from None
         raise InfeasibleError(error.message, hint=error.hint, **error.facts) from None
     begun = {run.name: run for run in plan.runs}
     soonest_s = _soonest_s(jobs)

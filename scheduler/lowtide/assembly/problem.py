@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lowtide_core.places import Place, RegionId, ZoneId
     from lowtide_core.series import SignalSeries
     from lowtide_facts.power import PowerEstimate
-    from lowtide_providers.signals.chain import Chain, Skipped
+    from lowtide_providers.signals.chain import Chain, Resolution, Skipped
 
 
 MARGIN = timedelta(hours=3)
@@ -66,12 +66,7 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
     everywhere = dict.fromkeys(
         place.zone for place in (*request.places, request.home, request.data_from) if place is not None
     )
-    resolution = chain.resolve(
-        tuple(everywhere),
-        span=Span(request.earliest_utc, request.deadline_utc + max(MARGIN, timedelta(seconds=_longest_s(request)))),
-        needed=Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=_least_s(request))),
-        wanted="forecast",
-    )
+    resolution = _resolved(request, chain, tuple(everywhere))
     power = {place.region: _power(request, place, offers) for place in (*request.places, request.home) if place}
     baseline, why = _baseline(request, offers)
     problem = PlanProblem(
@@ -94,6 +89,17 @@ def build_problem(request: PlanRequest, chain: Chain) -> Gathered:
         pauses_used=request.pauses_used,
     )
     return Gathered(problem, resolution.series, resolution.skipped, offers, power, (*excluded, *unoffered))
+
+
+def _resolved(request: PlanRequest, chain: Chain, zones: tuple[ZoneId, ...]) -> Resolution:
+    """The series of every zone, beyond the deadline where they can be had; a gap there is no reason to fail."""
+    needed = Span(request.earliest_utc, request.earliest_utc + timedelta(seconds=_least_s(request)))
+    beyond = max(MARGIN, timedelta(seconds=_longest_s(request)))
+    wide, narrow = (Span(request.earliest_utc, request.deadline_utc + more) for more in (beyond, timedelta()))
+    try:
+        return chain.resolve(zones, span=wide, needed=needed, wanted="forecast")
+    except InputError:
+        return chain.resolve(zones, span=narrow, needed=needed, wanted="forecast")
 
 
 def _longest_s(request: PlanRequest) -> float:
@@ -158,10 +164,10 @@ def _beyond_limits(request: PlanRequest, place: Place) -> Misfit | None:
 
 
 def _moves(request: PlanRequest, series: Mapping[ZoneId, SignalSeries]) -> Moves | None:
-    """What moving the checkpoint between each pair of places emits, costs and takes."""
-    size_gb = request.checkpoint_gb
-    if size_gb is None or request.manner.pausing is None or len(request.places) < 2:
+    """What moving the checkpoint, and the data, between each pair of places emits, costs and takes."""
+    if request.checkpoint_gb is None or request.manner.pausing is None or len(request.places) < 2:
         return None
+    size_gb = request.checkpoint_gb + request.data_gb  # what lay at the machine goes with it
     count = len(request.places)
     emitted, paid, takes = np.zeros((count, count)), np.zeros((count, count)), np.zeros((count, count))
     for row, origin in enumerate(request.places):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lowtide.planning.types import Candidate, PlanProblem
 
 
+_SAME = 1e-9
+
+
 class Move(NamedTuple):
     """The best plan of a job that may move.
 
@@ -55,7 +58,26 @@ def best_move(problem: PlanProblem) -> Move | None:
         expected = replace(problem, judgement=EXPECTED)
     least = route if expected is problem else _route(expected, usable)
     bound_g = route.bound_g if least is None else least.bound_g
-    return Move(_option(problem, route, usable) if route.moves else None, bound_g, route.exact)
+    option = _option(problem, route, usable) if route.moves else None
+    if _has_shortcuts(problem, usable):
+        return Move(option, 0.0, False)  # a place may be reached more cheaply through another, which nobody looked for
+    return Move(option, bound_g, route.exact)
+
+
+def _has_shortcuts(problem: PlanProblem, usable: Sequence[int]) -> bool:
+    """Whether arriving or moving through a third place emits less, costs less or is quicker than doing so directly."""
+    moves, places = problem.moves, [problem.candidates[place] for place in usable]
+    if moves is None:
+        return False
+    allowed = np.ix_(usable, usable)
+    firsts = ([p.transfer_g for p in places], [p.egress_usd or 0.0 for p in places], [p.transfer_s for p in places])
+    tables = (moves.transfer_g[allowed], np.nan_to_num(moves.egress_usd[allowed]), moves.transfer_s[allowed])
+    for first, table in zip(firsts, tables, strict=True):
+        direct = np.vstack((np.array(first), table))  # the first row: from where the data lies
+        through = (direct[:, :, None] + table[None, :, :]).min(axis=1)
+        if (through < direct - _SAME * (1 + direct)).any():
+            return True
+    return False
 
 
 def _require_plain(problem: PlanProblem) -> None:
@@ -111,10 +133,9 @@ def _option(problem: PlanProblem, route: Route, usable: Sequence[int]) -> Option
         runs,
         min(_known_until_s(problem, run) for run in runs),
         transfer_g=first.transfer_g + moved_g,
-        price_usd=None if unknown else route.price_usd,
         exact=route.exact,
     )
-    fits = within_price(problem, option)
+    fits = within_price(problem, replace(option, price_usd=None if unknown else route.price_usd))
     return fits if isinstance(fits, Option) else None
 
 

@@ -74,18 +74,19 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
     candidate = problem.candidates[place]
     earliest_s, deadline_s = problem.earliest_utc.timestamp() + candidate.transfer_s, problem.deadline_utc.timestamp()
     series = steps_of(candidate)
-    known_s = known_until_s(series, earliest_s) - tail_s(problem.manner, problem.done_s)
-    end_by_s = min(deadline_s, known_s)
+    known_s = known_until_s(series, earliest_s)
+    usable_s = known_s - tail_s(problem.manner, problem.done_s)
+    end_by_s = min(deadline_s, usable_s)
     work = _work(problem, candidate)
     if problem.at_once:
         end_by_s = min(end_by_s, earliest_s + remaining_s(problem))
     if earliest_s + work.least_s - end_by_s > FITS_S:
-        return _too_short(candidate, earliest_s + work.least_s, deadline_s, known_s)
+        return _too_short(candidate, earliest_s + work.least_s, deadline_s, usable_s)
     chosen = _choose(problem, place, earliest_s, end_by_s)
     if chosen is None:
         from lowtide.planning.gaps import first_end_s
 
-        return _no_room(candidate, work, first_end_s(work, candidate.blocked, earliest_s), deadline_s, known_s)
+        return _no_room(candidate, work, first_end_s(work, candidate.blocked, earliest_s), deadline_s, usable_s)
     runs = tuple(run._replace(place=place) for run in chosen.runs)
     option = option_of(problem, runs, known_s, over_bound=chosen.over_bound, exact=chosen.exact)
     if problem.judgement.robust:  # the bound is on what is expected
@@ -94,7 +95,50 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
         if least is not None:
             below = option_of(problem, least.runs, known_s, at=place, over_bound=least.over_bound)
             option = replace(option, bound_g=min(option.bound_g, below.bound_g))
-    return within_price(problem, option)
+    fits = within_price(problem, option)
+    if isinstance(fits, Misfit) and problem.manner.widths is not None and problem.max_price_usd is not None:
+        return _cheaper_widths(problem, place, fits, option.bound_g)
+    return fits
+
+
+def _cheaper_widths(problem: PlanProblem, place: int, too_dear: Misfit, bound_g: float) -> Option | Misfit:
+    """The best run at the widths that the limit can pay for alone; of any mixture of them so can it.
+
+    A mixture with a dearer width might emit less; so this is exact only for a job of one width.
+    """
+    widths, candidate = problem.manner.widths, problem.candidates[place]
+    if widths is None or problem.max_price_usd is None or not candidate.price_usd_per_h or candidate.egress_usd is None:
+        return too_dear
+    speed = [widths.at(widths.base)[0] / throughput for throughput in widths.throughput]
+    hours = remaining_s(problem) / SECONDS_PER_HOUR
+    left_usd = problem.max_price_usd - candidate.egress_usd
+    usd = [candidate.price_usd_per_h * hours * s * w / widths.base for s, w in zip(speed, widths.width, strict=True)]
+    kept = [index for index, price in enumerate(usd) if price <= left_usd]
+    if not kept or len(kept) == len(usd):
+        return too_dear
+    chosen = [widths.width[index] for index in kept]
+    base = widths.base if widths.base in chosen else chosen[0]
+    longer = widths.at(widths.base)[0] / widths.at(base)[0]
+    table = replace(
+        widths,
+        width=tuple(chosen),
+        throughput=tuple(widths.throughput[index] for index in kept),
+        power_w=tuple(widths.power_w[index] for index in kept),
+        base=base,
+    )
+    smaller = replace(
+        problem,
+        manner=replace(problem.manner, widths=table),
+        max_price_usd=None,  # that of each is known
+        duration_s=problem.duration_s * longer,
+        done_s=problem.done_s * longer,
+    )
+    found = evaluate_one(smaller, place)
+    if isinstance(found, Misfit):
+        return too_dear
+    known_s = found.known_until_s
+    option = option_of(problem, found.runs, known_s, exact=found.exact and widths.fixed)
+    return within_price(problem, replace(option, bound_g=min(bound_g, option.bound_g)))
 
 
 def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: float) -> Misfit:
@@ -175,15 +219,14 @@ def option_of(
     *,
     at: int | None = None,
     transfer_g: float | None = None,
-    price_usd: float | None = None,
     over_bound: float = 1.0,
     exact: bool = True,
 ) -> Option:
     """The figures of given runs.
 
     Args:
-        runs: In order. at: their place, where they do not carry it (all in one). transfer_g, price_usd: of a run with
-            moves, in all; otherwise the candidate's own.
+        runs: In order. at: their place, where they do not carry it (all in one).
+        transfer_g: Of a run with moves, in all; None: the candidate's own.
         known_s: Until when the intensity is known where they run. over_bound: operational emissions over their bound.
     """
     if at is not None:
@@ -206,7 +249,7 @@ def option_of(
         emissions_low_g=None if low is None else low + moved_g,
         emissions_high_g=None if high is None else high + moved_g,
         at_once_g=at_once_g(problem, first),
-        price_usd=_price_usd(problem, first, runs) if price_usd is None else price_usd,
+        price_usd=_price_usd(problem, first, runs),
         bound_g=operational_g / over_bound + moved_g,
         exact=exact,
     )

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide.planning.chances import chance_of_excess, gain_beats_error
+from lowtide.planning.energy import tail_s
 from lowtide.planning.options import (
     BASELINE,
     FITS_S,
@@ -242,7 +243,7 @@ def plan_of(problem: PlanProblem, decision: Decision) -> Plan:
         forecast=ForecastUsed(
             series.source, series.kind, series.issued_at, series.frame, from_epoch_s(best.known_until_s)
         ),
-        forecast_edge=best.known_until_s - best.runs[-1].end_s < _AT_EDGE_S,
+        forecast_edge=best.known_until_s - tail_s(problem.manner, problem.done_s) - best.runs[-1].end_s < _AT_EDGE_S,
         pue=candidate.pue if len(best.facility_kwh) == 1 else facility / it_kwh,
         transfer_g=best.transfer_g,
         baseline_pue=home.pue if home else None,

@@ -66,9 +66,8 @@ class _Master:
         self.limited = np.isfinite(capacity)
         padded = np.zeros((resources, pools, steps + 1), dtype=bool)
         padded[:, :, :steps] = self.limited.transpose(1, 0, 2)
-        self.cell_row = np.where(padded, self.jobs - 1 + np.cumsum(padded).reshape(padded.shape), -1).reshape(
-            resources, -1
-        )
+        number = self.jobs - 1 + np.cumsum(padded).reshape(padded.shape)
+        self.cell_row = np.where(padded, number, -1).reshape(resources, pools * (steps + 1))
         limits = np.concatenate(
             [(finite[:, k] / self.unit[k])[self.limited[:, k]] for k in range(resources)] or [np.zeros(0)]
         )

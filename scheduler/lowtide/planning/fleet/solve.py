@@ -80,6 +80,8 @@ def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetP
     able = np.flatnonzero([bool(board.ways(job).fits.any()) for job in range(problem.jobs.count)])
     if not able.size:
         return answer(board, np.zeros_like(board.free), exact=True)
+    if _place_alone(board, able):
+        return answer(board, None, exact=True)
     part = with_jobs(problem, able)
     count = _columns_in(part)
     if count <= effort.tiny_columns and _place_exactly(board, able, part, None, effort):
@@ -93,6 +95,22 @@ def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetP
     if placed.size < able.size and placed.size:  # the prices of a crowd that does not fit say little of those that do
         prices = priced_mix(with_jobs(problem, placed), effort)[2]
     return answer(board, prices, exact=False)
+
+
+def _place_alone(board: Board, able: IntArray) -> bool:
+    """Place every job where it emits least, were it alone; False, and an empty board, where that is too much."""
+    chosen: list[tuple[int, int, int]] = []
+    for job in able:
+        ways = board.ways(job)
+        emissions_g = np.where(ways.fits, ways.emissions_g, np.inf)
+        pool, step = np.unravel_index(int(emissions_g.argmin()), emissions_g.shape)
+        chosen.append((int(job), int(ways.pools[pool]), ways.first + int(step)))
+    for job, pool, start in chosen:
+        board.put(job, pool, start)
+    if board.overloaded().size:
+        board.clear()
+        return False
+    return True
 
 
 def _columns_in(problem: FleetProblem) -> int:

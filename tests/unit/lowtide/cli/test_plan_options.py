@@ -251,3 +251,80 @@ def test_fleets_that_cannot_be(
     captured = capsys.readouterr()
     assert status in (2, 3)
     assert said in captured.err
+
+
+def test_a_large_fleet_without_any_capacity(capsys: pytest.CaptureFixture[str], day: str, tmp_path: Path) -> None:
+    rows = "".join(f"j{number},2h,12h\n" for number in range(60))
+    found = planned_fleet(capsys, day, fleet(tmp_path, f"name,duration,deadline\n{rows}"))
+    assert len(found["jobs"]) == 60
+    assert {job["start_utc"][11:13] for job in found["jobs"]} == {"05"}
+    assert found["gap_pct"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_job_pays_for_the_part_of_the_step_that_it_runs_in(
+    capsys: pytest.CaptureFixture[str], day: str, tmp_path: Path
+) -> None:
+    path = fleet(tmp_path, "name,duration,deadline,power\na,90m,2h,300W\n")
+    (job,) = planned_fleet(capsys, day, path)["jobs"]
+    assert job["emissions_g"] == pytest.approx(0.3 * 300 + 0.15 * 250)
+    assert job["end_utc"] == "2026-03-01T01:30:00Z"
+
+
+def test_each_job_of_a_fleet_has_a_home_of_its_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = "name,duration,deadline,regions\na,2h,24h,aws:eu-north-1\nb,2h,24h,aws:eu-central-1 aws:eu-north-1\n"
+    path = fleet(tmp_path, text)
+    assert run(["plan-fleet", path, "--signal", "climatology", "--now", NOW, "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["jobs"]
+    assert second["region"] == "aws:eu-north-1"
+    assert second["at_once_g"] > 3 * first["at_once_g"], "at once it would have run in Germany"
+
+
+def test_widths_within_a_price(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    signal = tmp_path / "signal.csv"
+    rows = "".join(f"2026-03-01T{hour:02d}:00Z,{10 if hour < 2 else 400}\n" for hour in range(12))
+    signal.write_text(f"start_utc,intensity_g_per_kwh\n{rows}", encoding="utf-8")
+    widths = tmp_path / "widths.csv"
+    widths.write_text("width,throughput,power_w\n1,1,1000\n4,2,2500\n", encoding="utf-8")
+    asked = [
+        "plan",
+        "--region",
+        "aws:us-east-1",
+        "--gpu",
+        "A100",
+        "--count",
+        "8",
+        "--signal",
+        str(signal),
+        "--now",
+        NOW,
+    ]
+    asked += ["--duration", "4h", "--deadline", "12h", "--widths", str(widths), "--json"]
+    assert run(asked) == 0
+    free = json.loads(capsys.readouterr().out)
+    assert run([*asked, "--max-price", "100"]) == 0
+    cheap = json.loads(capsys.readouterr().out)
+    assert cheap["price_usd"] <= 100 < free["price_usd"]
+    assert {segment["width"] for segment in cheap["segments"]} == {1}
+    assert cheap["bound_g"] <= cheap["emissions_g"]
+    assert not cheap["exact"]
+
+
+def test_data_goes_along_where_a_job_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["plan", "--regions", "aws:eu-north-1,aws:eu-west-2", "--duration", "6h", "--deadline", "24h", "--pausable"]
+    asked += ["--cpus", "64", "--no-guard", "--signal", "climatology", "--now", NOW, "--json"]
+    assert run([*asked, "--checkpoint", "1GB"]) == 0
+    light = json.loads(capsys.readouterr().out)
+    assert run([*asked, "--checkpoint", "1GB", "--data", "5TB", "--from", "aws:eu-west-2"]) == 0
+    heavy = json.loads(capsys.readouterr().out)
+    assert len({segment["region"] for segment in heavy["segments"]}) == 1
+    assert heavy["emissions_g"] >= light["emissions_g"]
+    assert run([*asked, "--checkpoint", "1GB", "--frontier"]) == 2
+
+
+def test_a_gap_after_the_deadline_does_no_harm(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    signal = tmp_path / "gap.csv"
+    rows = "".join(f"2026-03-01T{hour:02d}:00Z,{100 + hour}\n" for hour in range(20) if hour != 13)
+    signal.write_text(f"start_utc,intensity_g_per_kwh\n{rows}", encoding="utf-8")
+    asked = ["plan", "--zone", "DE", "--signal", str(signal), "--now", NOW, "--duration", "2h", "--deadline", "12h"]
+    assert run([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["segments"][0]["start_utc"].startswith("2026-03-01T00")

@@ -30,21 +30,36 @@ SIZES = (1_000, 10_000, 100_000)
 
 def queue(folder: Path) -> FleetProblem:
     """The jobs of the 28 days; the hour of submission is the first in which they may run."""
-    jobs = trace(folder, "alibaba-pai-2020-100k")
-    hour = jobs.submit_s / HOUR_S
-    chosen = (hour >= FIRST_H) & (hour < FIRST_H + 24 * DAYS) & (jobs.cpus <= LARGEST)
-    release = np.floor(hour[chosen]).astype(np.int64) - FIRST_H
-    run = np.maximum(1, np.ceil(jobs.duration_s[chosen] / HOUR_S)).astype(np.int64)
+    release, run, cpus = _submitted(folder, 0, 24 * DAYS)
     steps = int((release + run).max()) + SLACK_H
     intensity = hourly(folder, "US-CAL-CISO", 2022).values[FIRST_H : FIRST_H + steps]
-    return _problem(release, run, jobs.cpus[chosen], intensity, CAPACITY)
+    return _problem(release, run, cpus, intensity, CAPACITY)
+
+
+def past(folder: Path) -> FleetJobs:
+    """The jobs of the days before, from which it is learnt what is likely to come."""
+    return _jobs(*_submitted(folder, -24 * DAYS, 0))
+
+
+def _submitted(folder: Path, from_h: int, until_h: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Release, length and size of the jobs that were submitted between two hours of the case; (n,) each."""
+    jobs = trace(folder, "alibaba-pai-2020-100k")
+    hour = np.floor(jobs.submit_s / HOUR_S).astype(np.int64) - FIRST_H
+    chosen = (hour >= from_h) & (hour < until_h) & (jobs.cpus <= LARGEST)
+    run = np.maximum(1, np.ceil(jobs.duration_s[chosen] / HOUR_S)).astype(np.int64)
+    return hour[chosen], run, jobs.cpus[chosen]
 
 
 def _problem(
     release: np.ndarray, run: np.ndarray, cpus: np.ndarray, intensity: np.ndarray, capacity: float
 ) -> FleetProblem:
-    """One pool, 1 kW per CPU."""
-    jobs = FleetJobs(
+    pool = Pool("CISO", intensity, 1.0, np.full((1, intensity.size), capacity))
+    return FleetProblem((pool,), _jobs(release, run, cpus), ("cpus",), HOUR_S)
+
+
+def _jobs(release: np.ndarray, run: np.ndarray, cpus: np.ndarray) -> FleetJobs:
+    """1 kW per CPU."""
+    return FleetJobs(
         release_step=release,
         due_step=release + run + SLACK_H,
         run_steps=run,
@@ -57,8 +72,6 @@ def _problem(
         unused=np.zeros(cpus.size),
         home=np.zeros(cpus.size, dtype=np.int64),
     )
-    pool = Pool("CISO", intensity, 1.0, np.full((1, intensity.size), capacity))
-    return FleetProblem((pool,), jobs, ("cpus",), HOUR_S)
 
 
 def linear_programme_g(problem: FleetProblem) -> float:

@@ -9,7 +9,7 @@ from table import Row, per_second
 
 from lowtide.planning.solvers.durations import Durations, best_uncertain_start
 from lowtide.planning.solvers.frontier import frontier
-from lowtide.planning.solvers.loads import Load, best_load, load_from_powers
+from lowtide.planning.solvers.loads import Load, best_load
 from lowtide.planning.solvers.places import PlaceCosts
 from lowtide.planning.solvers.steps import StepSeries
 
@@ -27,7 +27,8 @@ def rows() -> Iterator[Row]:
     series = StepSeries(START_S, HOUR_S, rng.integers(10, 900, HOURS).astype(float))
     window = (START_S, START_S + HOURS * HOUR_S)
     ends_s = [600.0, 1800.0, 3600.0, 7000.0, 9000.0, 11000.0, 12345.0, 14400.0]
-    profile, _ = load_from_powers(ends_s, rng.integers(50, 300, 8).astype(float))
+    power_w = rng.integers(50, 300, 8).astype(float)
+    profile = Load(np.array([0.0, *ends_s]), power_w / power_w.mean())
     heavy = Load(profile.edges_s, profile.weight, setup_s=300.0, teardown_s=200.0)
     name = f"of {HOURS} h"
     for figure, load, bar in (

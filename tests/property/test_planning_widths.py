@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.solvers.widths import WidthPlan, Widths, best_fixed_width, plan_widths, widths_cost
+from lowtide.planning.solvers.widths import WidthPlan, Widths, best_fixed_width, plan_widths
 from lowtide.planning.solvers.widths_sequence import cheapest_sequence
 from lowtide.planning.solvers.widths_whole import cheapest_slots, menu_of
 from lowtide.planning.solvers.windows import StepSeries
@@ -184,10 +184,21 @@ def test_runs_of_part_slots_can_be_run(case: Case) -> None:
     ]
     inner = {edge_s for edge_s in begun if earliest_s < edge_s < end_s}
     assert len(inner) <= 1
-    bill = widths_cost(case.series(), earliest_s, end_s, plan.runs, case.widths())
-    assert same(bill.cost, plan.cost)
-    assert same(bill.energy_kwh, plan.energy_kwh)
-    assert bill.switches == plan.switches
+    power_w = {width: power for width, _, power in case.options}
+    cost = energy = 0.0  # value x W x s, W x s
+    for step, value in enumerate(case.values):
+        begin_s, over_s = START_S + 60.0 * case.step_min * step, START_S + 60.0 * case.step_min * (step + 1)
+        idle_s = max(0.0, min(end_s, over_s) - max(earliest_s, begin_s))
+        for run in plan.runs:
+            run_s = max(0.0, min(run.end_s, over_s) - max(run.start_s, begin_s))
+            idle_s -= run_s
+            energy += power_w[run.width] * run_s
+            cost += value * power_w[run.width] * run_s
+        energy += power_w[0] * idle_s
+        cost += value * power_w[0] * idle_s
+    assert same(cost / 3.6e6, plan.cost)
+    assert same(energy / 3.6e6, plan.energy_kwh)
+    assert plan.switches == len(plan.runs) + sum(run.end_s < later.start_s for run, later in pairwise(plan.runs))
 
 
 def tabulated(case: Case, *, switch_wh: int) -> float:

@@ -214,6 +214,7 @@ def plan_arrivals(
     problem: FleetProblem,
     *,
     arrival_step: IntArray | None = None,
+    past: FleetJobs | None = None,
     policy: Policy = "replan",
     effort: OnlineEffort = DEFAULT_EFFORT,
 ) -> FleetPlan:
@@ -222,6 +223,8 @@ def plan_arrivals(
     Args:
         problem: All jobs and capacity; the intensity is what is forecast.
         arrival_step: When each job becomes known; (n,), at or before its release. None takes the release.
+        past: Jobs of the days before step 0, released at negative steps, of which it is learnt what is likely to come;
+            None learns from nothing.
         policy: As in ``plan_next``.
         effort: Limits of the work in each step.
     Returns:
@@ -234,9 +237,13 @@ def plan_arrivals(
     board = Board(problem)
     start, pool = board.start.copy(), board.pool.copy()
     prices = np.zeros_like(board.free)
+    seen, seen_at = problem, arrival
+    if past is not None:
+        seen = replace(problem, jobs=_both(replace(problem, jobs=past), problem.jobs))
+        seen_at = np.concatenate([past.release_step, arrival])
     for now in np.unique(arrival):
         known = np.flatnonzero(arrival <= now)
-        expected = expected_jobs(problem, arrival, now=int(now), effort=effort)
+        expected = expected_jobs(seen, seen_at, now=int(now), effort=effort)
         standing = Standing(start[known], pool[known], prices)
         start[known], pool[known], prices = plan_next(
             with_jobs(problem, known), standing, now=int(now), expected=expected, policy=policy, effort=effort

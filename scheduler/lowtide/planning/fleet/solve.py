@@ -105,8 +105,8 @@ def _place_alone(board: Board, able: IntArray) -> bool:
         emissions_g = np.where(ways.fits, ways.emissions_g, np.inf)
         pool, step = np.unravel_index(int(emissions_g.argmin()), emissions_g.shape)
         chosen.append((int(job), int(ways.pools[pool]), ways.first + int(step)))
-    for job, pool, start in chosen:
-        board.put(job, pool, start)
+    for which, where, start in chosen:
+        board.put(which, where, start)
     if board.overloaded().size:
         board.clear()
         return False

@@ -29,8 +29,6 @@ _TIE = 1e-12
 _TIME_DIGITS = 7
 """Bends of two places are at one time if they agree to these decimals of a second; floats since 1970 tell no more."""
 
-_G_PER_T = 1e6
-
 
 class FrontierPoint(NamedTuple):
     """One plan that no other betters in all three.
@@ -107,26 +105,6 @@ def frontier(
             pieces = (Piece(start_s, start_s + duration_s),)
         points.append(FrontierPoint(index, pieces, pieces[-1].end_s, emissions_g, prices_usd[index]))
     return tuple(sorted(points, key=lambda point: (point.finish_s, point.price_usd)))
-
-
-def least_weighted(points: Sequence[FrontierPoint], carbon_price_usd_per_t: float) -> FrontierPoint:
-    """The point with the least price once a tonne of carbon has a price; of equals, the first to finish.
-
-    Args:
-        points: Of ``frontier``, at least one. carbon_price_usd_per_t: USD per tonne CO2eq, >= 0.
-    Notes:
-        Exact over all plans, not over the points alone: a weighted sum is least at the end of a straight line.
-    """
-    if not points or not 0.0 <= carbon_price_usd_per_t < math.inf:
-        raise InputError(
-            f"{len(points)} points cannot be weighed at {carbon_price_usd_per_t} USD/t.",
-            hint="Give at least one, and a price that is not negative.",
-            carbon_price_usd_per_t=carbon_price_usd_per_t,
-        )
-    totals = [point.price_usd + carbon_price_usd_per_t * point.emissions_g / _G_PER_T for point in points]
-    enough = min(totals) * (1 + _TIE)
-    as_good = (point for point, total in zip(points, totals, strict=True) if total <= enough)
-    return min(as_good, key=lambda point: point.finish_s)
 
 
 def _require_question(places: Sequence[PlaceCosts], duration_s: float, earliest_s: float, deadline_s: float) -> None:

@@ -11,8 +11,6 @@ from lowtide.planning.solvers.steps import SAME_INSTANT_S, integral_of, require_
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lowtide.planning.solvers.steps import StepSeries
     from lowtide_core.series import FloatArray
 
@@ -125,44 +123,6 @@ class Course(NamedTuple):
             since_s = -self.slopes / self.curvatures
         inside = (self.curvatures > 0) & (since_s > 0) & (since_s < np.diff(self.stops_s))
         return np.asarray(self.stops_s[:-1][inside] + since_s[inside], dtype=np.float64)
-
-
-def load_from_powers(ends_s: Sequence[float] | FloatArray, power_w: Sequence[float] | FloatArray) -> tuple[Load, float]:
-    """A load from a profile of watts, its weights relative to the mean over time.
-
-    Args:
-        ends_s: When each stretch ends, after the start of the run; (n,), s, rising, > 0.
-        power_w: Power in each stretch; (n,), W, >= 0, not all 0.
-    Returns:
-        The load, whose weights have the time-mean 1, and the mean power; W.
-    Raises:
-        InputError: Shapes disagree, times do not rise, a power is negative or NaN, or there is no power at all.
-    """
-    edges_s = np.concatenate(((0.0,), np.asarray(ends_s, dtype=np.float64)))
-    power = np.asarray(power_w, dtype=np.float64)
-    _require_stretches(edges_s, power)
-    _require_not_negative(power, power.shape)
-    mean_power_w = float(power @ np.diff(edges_s) / edges_s[-1])
-    if mean_power_w == 0.0:
-        raise InputError("The profile has no power at all.", hint="Give watts.", power_w=0.0)
-    return Load(edges_s, power / mean_power_w), mean_power_w
-
-
-def load_cost(series: StepSeries, start_s: float, load: Load) -> float:
-    """What the load costs from that start.
-
-    Args:
-        series: Values over time. start_s: s, on the axis of the series.
-    Returns:
-        Integral of weight x value, plus the set-up at the value that holds at the start and the tear-down at the value
-        that holds just before the end; value x s.
-    Raises:
-        InputError: The series does not cover the run; ``facts["short_by_s"]``.
-    """
-    require_fit(series, start_s, start_s + load.duration_s, load.duration_s)
-    edges_s, values = steps_within(series, start_s, start_s + load.duration_s)
-    impulses = _impulses(edges_s, values, _ZERO, load)
-    return _running_cost(edges_s, values, load) + float(impulses[0])
 
 
 def best_load(series: StepSeries, earliest_s: float, end_by_s: float, load: Load) -> LoadWindow:

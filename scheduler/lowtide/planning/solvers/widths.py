@@ -6,14 +6,12 @@ times the value of the series: grams where the values are g/kWh.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.widths_bill import (
     KW_PER_W,
     Slots,
@@ -38,14 +36,12 @@ if TYPE_CHECKING:
     from lowtide.planning.solvers.widths_whole import IntArray
 
 __all__ = [
-    "WidthBill",
     "WidthPlan",
     "WidthRun",
     "Widths",
     "best_fixed_width",
     "fit_memory",
     "plan_widths",
-    "widths_cost",
     "work_of",
 ]
 
@@ -182,37 +178,6 @@ def best_fixed_width(
     bill, stretches = min(answers, key=lambda answer: answer[0].cost)
     relaxed_cost = idle_cost(slots, widths) + _relaxed(slots, work, widths).cost
     return _plan(slots, stretches, widths, bill, bill.cost, relaxed_cost, exact=True)
-
-
-def widths_cost(
-    series: StepSeries,
-    earliest_s: float,
-    end_by_s: float,
-    runs: Sequence[WidthRun],
-    widths: Widths,
-    *,
-    switch_kwh: float = 0.0,
-) -> WidthBill:
-    """What given runs cost and do; for plans of other origin, and for a plan under another series.
-
-    Args:
-        series, earliest_s, end_by_s, switch_kwh: As in ``plan_widths``; idle power is drawn between the runs, too.
-        runs: In order of time, inside the window, not overlapping.
-    Raises:
-        InputError: Runs overlap, leave the window or have a width of which nothing is known; or a gap in the series.
-    """
-    slots = slots_of(series, earliest_s, end_by_s)
-    unknown = [run.width for run in runs if run.width not in widths.width]
-    times_s = [earliest_s, *(t for run in runs for t in (run.start_s, run.end_s)), end_by_s]
-    if unknown or any(late < early - SAME_INSTANT_S for early, late in itertools.pairwise(times_s)):
-        raise InputError(
-            f"The runs do not follow one another inside the window at known widths: {list(runs)}.",
-            hint=f"Known widths are {', '.join(map(str, widths.width))}.",
-            runs=tuple(runs),
-        )
-    index = np.array([widths.width.index(run.width) for run in runs], dtype=np.int64)
-    times = np.array([(run.start_s, run.end_s) for run in runs]).reshape(-1, 2) - slots.origin_s
-    return bill_of(slots, Stretches(times[:, 0], times[:, 1], index), widths, switch_kwh)
 
 
 def _require_rules(switch_kwh: float, *, whole_slots: bool, stop_when_done: bool) -> None:

@@ -5,15 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lowtide.planning.solvers.widths import (
-    WidthRun,
-    Widths,
-    best_fixed_width,
-    fit_memory,
-    plan_widths,
-    widths_cost,
-    work_of,
-)
+from lowtide.planning.solvers.widths import WidthRun, Widths, best_fixed_width, fit_memory, plan_widths, work_of
+from lowtide.planning.solvers.widths_bill import Stretches, WidthBill, bill_of, slots_of
 from lowtide.planning.solvers.windows import StepSeries
 from lowtide_core.errors import InputError
 
@@ -150,33 +143,23 @@ def test_one_width_for_the_whole_run() -> None:
     assert late.runs == (WidthRun(0.0, 1.5 * H, 2),)
 
 
+def billed(runs: tuple[WidthRun, ...], *, switch_kwh: float = 0.0) -> WidthBill:
+    start_s, end_s = (np.array([run[side] for run in runs], dtype=np.float64) for side in (0, 1))
+    which = np.array([TWO.width.index(run.width) for run in runs], dtype=np.int64)
+    return bill_of(slots_of(series(10, 20, 40), 0.0, 3 * H), Stretches(start_s, end_s, which), TWO, switch_kwh)
+
+
 def test_the_bill_of_given_runs() -> None:
     runs = (WidthRun(0.5 * H, H, 1), WidthRun(H, 1.5 * H, 2), WidthRun(2.5 * H, 3 * H, 2))
-    bill = widths_cost(series(10, 20, 40), 0.0, 3 * H, runs, TWO, switch_kwh=1.0)
+    bill = billed(runs, switch_kwh=1.0)
     # started at 10, changed at 20, paused at 20, started again at 40; the end is free
     assert bill.switches == 4
     assert bill.cost == pytest.approx(0.05 * 10 + 0.15 * 20 + 0.15 * 40 + 10 + 20 + 20 + 40)
     assert bill.energy_kwh == pytest.approx(0.35 + 4)
     assert bill.work_done == pytest.approx(5 + 10 + 10)
     unbroken = (WidthRun(0.0, H, 1), WidthRun(H, 2 * H, 1))
-    assert widths_cost(series(10, 20, 40), 0.0, 3 * H, unbroken, TWO).switches == 1
-    assert widths_cost(series(10, 20, 40), 0.0, 3 * H, (), TWO).cost == 0.0
-
-
-@pytest.mark.parametrize(
-    "runs",
-    [
-        (WidthRun(0.0, 2 * H, 1), WidthRun(H, 3 * H, 2)),
-        (WidthRun(0.0, 4 * H, 1),),
-        (WidthRun(-H, H, 1),),
-        (WidthRun(0.0, H, 7),),
-        (WidthRun(H, 0.0, 1),),
-    ],
-)
-def test_runs_that_cannot_be_are_refused(runs: tuple[WidthRun, ...]) -> None:
-    with pytest.raises(InputError) as caught:
-        widths_cost(series(10, 20, 40), 0.0, 3 * H, runs, TWO)
-    assert caught.value.facts["runs"] == runs
+    assert billed(unbroken).switches == 1
+    assert billed(()).cost == 0.0
 
 
 def test_work_that_does_not_fit_says_when_it_would() -> None:
@@ -203,7 +186,7 @@ def test_figures_that_cannot_be_are_named() -> None:
     assert "work" in facts_of(series(1, 2), 0.0, 2 * H, math.nan, TWO)
     assert facts_of(series(1, 2), H, H, 1e-9, TWO)["short_by_s"] == pytest.approx(1e-9 / 20 * H)
     with pytest.raises(InputError) as caught:
-        widths_cost(series(1, 2), H, H, (), TWO)
+        slots_of(series(1, 2), H, H)
     assert caught.value.facts["end_by_s"] == H
     assert facts_of(series(1, 2), 0.0, 2 * H, 1.0, TWO, whole_slots=True, switch_kwh=-1.0)["switch_kwh"] == -1.0
     assert facts_of(series(1, 2), 0.0, 2 * H, 1.0, TWO, switch_kwh=0.1)["switch_kwh"] == 0.1

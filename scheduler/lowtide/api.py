@@ -30,7 +30,7 @@ def plan(*, duration: str, deadline: str, now_utc: datetime | None = None, signa
 
 
 def _quote(wiring: Wiring, asked: Asked, now_utc: datetime, signal: str, *, key: str = "") -> Quote:
-    request = plan_request(asked, wiring.settings, now_utc=now_utc)
+    request = plan_request(wiring.with_history(asked), wiring.settings, now_utc=now_utc)
     return quote(wiring.with_promises(request, now_utc, key=key), wiring.chain(signal, as_of_utc=now_utc))
 
 
@@ -61,7 +61,9 @@ def submit(
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
-    found = _quote(wiring, Asked(duration=duration, deadline=deadline, **asked), now_utc, signal, key=key)
+    found = _quote(
+        wiring, Asked(duration=duration, deadline=deadline, fixed_width=True, **asked), now_utc, signal, key=key
+    )
     order = Order(
         argv=tuple(argv),
         working_dir=str(Path(working_dir).resolve()),

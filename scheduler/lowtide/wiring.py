@@ -13,6 +13,7 @@ from lowtide.settings import Paths, Settings, cache_path, load_settings, paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowtide.asking import Asked
     from lowtide.assembly.request import PlanRequest
     from lowtide.dispatch.actor import Actor
     from lowtide.service.ticks import TickContext
@@ -70,6 +71,22 @@ class Wiring:
 
         names = (signal,) if signal else EMBEDDED if embedded else self.settings.signals or DEFAULT_CHAIN
         return Chain(tuple(build_source(name, self.signal_settings(as_of_utc, tries=tries)) for name in names))
+
+    def with_history(self, asked: Asked) -> Asked:
+        """The question with the durations of like jobs looked up, where its duration is ``like:NAME``.
+
+        Raises:
+            InputError: No job of that name has ended well.
+        """
+        name = asked.duration.removeprefix("like:")
+        if name == asked.duration:
+            return asked
+        from dataclasses import replace
+
+        from lowtide.service.history import durations_s
+
+        with self.store() as store:
+            return replace(asked, seen_s=durations_s(store, name))
 
     def store(self) -> Store:
         """The job store, opened; close it, or use it as a context."""

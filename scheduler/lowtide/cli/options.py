@@ -9,9 +9,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowtide.asking import Asked
-    from lowtide.wiring import Wiring
-
 _F = TypeVar("_F", bound="Callable[..., Any] | click.Command")
 
 MORE = {
@@ -70,23 +67,6 @@ def _print_more(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
             formatter.write_dl([record for name in names if (record := records.get(name)) is not None])
     click.echo(formatter.getvalue().rstrip("\n").lstrip("\n"))
     ctx.exit()
-
-
-def with_history(asked: Asked, wiring: Wiring) -> Asked:
-    """The question with the durations of like jobs looked up, where ``--duration like:NAME`` asks for that.
-
-    Raises:
-        InputError: No job of that name has ended well.
-    """
-    name = asked.duration.removeprefix("like:")
-    if name == asked.duration:
-        return asked
-    from dataclasses import replace
-
-    from lowtide.service.history import durations_s
-
-    with wiring.store() as store:
-        return replace(asked, seen_s=durations_s(store, name))
 
 
 def json_option(help_text: str = "Print JSON, and nothing else.") -> Callable[[_F], _F]:

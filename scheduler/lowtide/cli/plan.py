@@ -15,7 +15,7 @@ from lowtide.assembly.problem import MARGIN
 from lowtide.assembly.quote import Quote, quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
-from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option, with_history
+from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option
 from lowtide.cli.plot import plot
 from lowtide.jobs.manner import Pausing
 from lowtide.planning.options import G_PER_T
@@ -50,7 +50,7 @@ _OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+
 def command(frontier: bool, signal: str, now_text: str, as_json: bool, **typed: object) -> None:
     wiring = Wiring()
     now_utc = parse_instant_utc(now_text, now_utc=wiring.now_utc()) if now_text else wiring.now_utc()
-    asked = with_history(Asked(**typed), wiring)  # type: ignore[arg-type]
+    asked = wiring.with_history(Asked(**typed))  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
     request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc)
     found = quote(request, wiring.chain(signal, as_of_utc=now_utc))

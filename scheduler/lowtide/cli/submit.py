@@ -12,7 +12,7 @@ from lowtide.asking import Asked, plan_request
 from lowtide.assembly.quote import quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
-from lowtide.cli.options import Sectioned, asked_options, json_option, signal_option, with_history
+from lowtide.cli.options import Sectioned, asked_options, json_option, signal_option
 from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
@@ -57,7 +57,7 @@ def command(
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
-    asked = with_history(Asked(**typed, fixed_width=True), wiring)  # type: ignore[arg-type]
+    asked = wiring.with_history(Asked(**typed, fixed_width=True))  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
     runner = wiring.engine(engine)
     if asked.pausable:

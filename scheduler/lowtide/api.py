@@ -61,9 +61,8 @@ def submit(
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
-    found = _quote(
-        wiring, Asked(duration=duration, deadline=deadline, fixed_width=True, **asked), now_utc, signal, key=key
-    )
+    question = Asked(duration=duration, deadline=deadline, fixed_width=True, **asked)
+    found = _quote(wiring, question, now_utc, signal, key=key)
     order = Order(
         argv=tuple(argv),
         working_dir=str(Path(working_dir).resolve()),

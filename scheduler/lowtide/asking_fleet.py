@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from lowtide.asking import cpus, require_horizon
+from lowtide.asking import cpus, gpu_name, require_horizon
 from lowtide.assembly.fleet import Capacity, FleetJob, label_of
 from lowtide.assembly.request import home_place, local_place, region_place, requested_places
 from lowtide.sheets import number_in, read_sheet
@@ -104,7 +104,7 @@ def _jobs(row: Row, defaults: FleetDefaults, settings: Settings, now_utc: dateti
     if gpus:
         demand["gpus"] = gpus
         if row.get("gpu"):
-            demand[f"gpus:{_gpu_name(row['gpu'])}"] = gpus
+            demand[f"gpus:{gpu_name(row['gpu'])}"] = gpus
     power_w = _power_w(row, threads, gpus)
     demand["power"] = power_w / 1e3
     after = tuple(part.strip() for part in row.get("after", "").replace(";", " ").split() if part.strip())
@@ -175,19 +175,13 @@ def _amount(row: Row, column: str, *, default: float) -> float:
     return value
 
 
-def _gpu_name(text: str) -> str:
-    from lowtide_facts.accelerators import find_accelerator
-
-    return find_accelerator(text).name
-
-
 def _power_w(row: Row, threads: float, gpus: float) -> float:
     if row.get("power"):
         return parse_power_w(row["power"])
     from lowtide_facts.power import cpu_job_power_w, machine_power_w
 
     if row.get("gpu"):
-        return machine_power_w(_gpu_name(row["gpu"]), gpus, gpus, None, None).power_w
+        return machine_power_w(gpu_name(row["gpu"]), gpus, gpus, None, None).power_w
     return cpu_job_power_w(threads).power_w
 
 
@@ -264,7 +258,7 @@ def _resource(text: str) -> str:
         raise InputError("A capacity names no resource.", hint="Write it as cpus=168.")
     if kind not in ("cpus", "gpus", "power") or (colon and kind != "gpus"):
         raise InputError(f"{text!r} is not a resource.", hint="Known are cpus, gpus, gpus:MODEL and power (kW).")
-    return f"gpus:{_gpu_name(model)}" if colon else kind
+    return f"gpus:{gpu_name(model)}" if colon else kind
 
 
 def _label(text: str) -> str:

@@ -24,6 +24,8 @@ from lowtide_core.places import RegionId, ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, SignalSeries
 
 EXAMPLES = int(os.environ.get("LOWTIDE_EXAMPLES", "150"))
+FEWER = max(30, EXAMPLES // 5)
+"""Of the tests whose examples solve many problems each."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR_S = 3600.0
 
@@ -174,7 +176,7 @@ def test_a_carbon_price_adds_money_and_emissions(case: Case, usd_per_t: float) -
     assert plan.emissions_g * usd_per_t / 1e6 + plan.price_usd == pytest.approx(min(scores), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=FEWER, deadline=None)
 @given(cases())
 def test_the_parts_of_a_saving_add_up(case: Case) -> None:
     problem = problem_of(case)
@@ -188,7 +190,7 @@ def test_the_parts_of_a_saving_add_up(case: Case) -> None:
     assert all(binding.gain_g > 0 for binding in told.binding)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=FEWER, deadline=None)
 @given(cases(), st.integers(1, 3))
 def test_more_freedom_never_costs_more(case: Case, less: int) -> None:
     problem = problem_of(case)
@@ -202,7 +204,7 @@ def test_more_freedom_never_costs_more(case: Case, less: int) -> None:
         assert free <= planned(solve(uninterrupted)).emissions_g + 1e-9
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=FEWER, deadline=None)
 @given(cases(), st.integers(2, 9), st.integers(1, 72))
 def test_scaling_and_shifting(case: Case, factor: int, hours: int) -> None:
     problem = problem_of(case)
@@ -224,7 +226,7 @@ def test_scaling_and_shifting(case: Case, factor: int, hours: int) -> None:
     assert [segment.start_utc - away for segment in moved.segments] == [segment.start_utc for segment in plan.segments]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=FEWER, deadline=None)
 @given(cases(most_places=2), cases(most_places=1), st.data())
 def test_a_new_plan_is_never_worse_than_the_old_one_kept(case: Case, other: Case, data: st.DataObject) -> None:
     old = planned(solve(problem_of(case)))
@@ -274,7 +276,7 @@ def test_the_rest_of_a_running_job(case: Case, data: st.DataObject) -> None:
     assert planned(solve(problem)).emissions_g == pytest.approx(min(costs), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=FEWER, deadline=None)
 @given(cases(most_places=3, pausing=True), st.integers(0, 400), st.sampled_from([0.0, HOUR_S]))
 def test_moving_pays_only_where_it_brings_more_than_it_costs(case: Case, move_g: int, takes_s: float) -> None:
     restart_kwh = case.manner.pausing.restart_kwh if case.manner.pausing else 0.0

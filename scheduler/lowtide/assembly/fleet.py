@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.assembly.problem import pue_at
 from lowtide.planning.fleet.types import FleetJobs, FleetProblem, Pool
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InfeasibleError, InputError
@@ -138,7 +139,7 @@ def build_fleet(
         Pool(
             label=label_of(place),
             intensity_g_per_kwh=_means(series[place.zone], start_s, step_s, count),
-            pue=_pue(place, local_pue),
+            pue=pue_at(place, local_pue),
             capacity=_capacity(capacities, resources, label_of(place), start_s, step_s, count),
         )
         for place in places
@@ -245,11 +246,3 @@ def _columns(
         unused=np.maximum(0.0, run - duration_s / step_s),
         home=np.array([places.index(job.places[0]) for job in jobs], dtype=np.int64),
     )
-
-
-def _pue(place: Place, local_pue: float) -> float:
-    if place.region == LOCAL:
-        return local_pue
-    from lowtide_facts.pue import pue_of
-
-    return pue_of(place.region).pue

@@ -254,7 +254,7 @@ def _candidate(
         zone=place.zone,
         series=series[place.zone],
         power_w=power.power_w,
-        pue=_pue(request, place),
+        pue=pue_at(place, request.local_pue),
         transfer_g=transfer_g,
         price_usd_per_h=0.0 if place.region == LOCAL else offer.price_usd_per_h if offer else None,
         egress_usd=egress_usd,
@@ -271,9 +271,10 @@ def _blocked(request: PlanRequest, place: Place, power_w: float) -> Blocked:
     return blocked_at_home(request.promised, request.limits, peak_power_w(request.manner, power_w))
 
 
-def _pue(request: PlanRequest, place: Place) -> float:
+def pue_at(place: Place, local_pue: float) -> float:
+    """Facility over IT energy: the provider's, or that of this machine."""
     if place.region == LOCAL:
-        return request.local_pue
+        return local_pue
     from lowtide_facts.pue import pue_of
 
     return pue_of(place.region).pue

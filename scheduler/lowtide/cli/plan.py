@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +16,8 @@ from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
 from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option
 from lowtide.cli.plot import plot
-from lowtide.jobs.manner import Pausing
+from lowtide.planning.explain import further
 from lowtide.planning.options import G_PER_T
-from lowtide.planning.solve import solve
-from lowtide.planning.types import Plan, PlanProblem
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
 from lowtide_core.places import LOCAL
@@ -259,22 +256,17 @@ def _reasons(found: Quote) -> list[str]:
 def _more(found: Quote) -> list[str]:
     """What a little more freedom would bring: solved, not guessed."""
     against = found.plan.baseline_g or found.plan.at_once_g
-    if not against:
+    offered = further(found.gathered.problem, found.plan, MARGIN)
+    if not against or not offered:
         return []
-    problem = found.gathered.problem
-    asked: list[tuple[str, str, PlanProblem]] = []
-    if problem.manner.pausing is None and problem.manner.widths is None:
-        asked.append(("--pausable", "pausing", replace(problem, manner=replace(problem.manner, pausing=Pausing()))))
-    later_utc = problem.deadline_utc + MARGIN
-    if found.plan.forecast.known_until_utc >= later_utc:
-        more_time = f"{figures.duration(MARGIN.total_seconds())} more time"
-        asked.append((more_time, more_time, replace(problem, deadline_utc=later_utc)))
+    later = f"{figures.duration(MARGIN.total_seconds())} more time"
     told = []
-    for name, _, other in asked:
-        plan = solve(other)
-        points = round(100 * (found.plan.emissions_g - plan.emissions_g) / against) if isinstance(plan, Plan) else 0
+    for freedom, gain_g in offered.items():
+        points = round(100 * gain_g / against)
         if points > 0:
+            name = "--pausable" if freedom == "pausing" else later
             told.append(f"{name} saves {points} {'point' if points == 1 else 'points'}")
     if told:
         return [f"more: {' · '.join(told)}"]
-    return [f"more: {' or '.join(noun for _, noun, _ in asked)} would save nothing"] if asked else []
+    nouns = " or ".join(freedom if freedom == "pausing" else later for freedom in offered)
+    return [f"more: {nouns} would save nothing"]

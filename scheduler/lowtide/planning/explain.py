@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from lowtide.jobs.manner import Pausing
 from lowtide.planning.shares import shapley
 from lowtide.planning.solve import baseline_of, solve
 from lowtide.planning.types import Plan
@@ -63,6 +64,20 @@ def explain(problem: PlanProblem, plan: Plan) -> Explanation:
         saved_g = {freedom: -parts[freedom] for freedom in freedoms(problem)}
     hour_more_g = _hour_more_g(problem, plan)
     return Explanation(against_g, saved_g, hour_more_g, _binding(problem, plan, hour_more_g))
+
+
+def further(problem: PlanProblem, plan: Plan, later: timedelta) -> dict[Freedom, float]:
+    """What a freedom that the job does not have would save, g: to pause, and so much more time where it is known."""
+    asked: dict[Freedom, PlanProblem] = {}
+    if problem.manner.pausing is None and problem.manner.widths is None:
+        asked["pausing"] = replace(problem, manner=replace(problem.manner, pausing=Pausing()))
+    if plan.forecast.known_until_utc >= problem.deadline_utc + later:
+        asked["time"] = replace(problem, deadline_utc=problem.deadline_utc + later)
+    answers = {freedom: solve(other) for freedom, other in asked.items()}
+    return {
+        freedom: plan.emissions_g - answer.emissions_g if isinstance(answer, Plan) else 0.0
+        for freedom, answer in answers.items()
+    }
 
 
 def freedoms(problem: PlanProblem) -> list[Freedom]:

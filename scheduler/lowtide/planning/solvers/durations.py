@@ -60,7 +60,11 @@ class Durations:
 
     @classmethod
     def uniform(cls, low_s: float, high_s: float) -> Durations:
-        """Every length from ``low_s`` to ``high_s`` is as likely; s, 0 <= low <= high, high > 0."""
+        """Every length from ``low_s`` to ``high_s`` is as likely; s, 0 <= low <= high, high > 0.
+
+        Raises:
+            InputError: They are not such.
+        """
         if not 0.0 <= low_s <= high_s:
             raise InputError(
                 f"A run of {low_s} to {high_s} s cannot be.", hint="Give the shorter first.", low_s=low_s, high_s=high_s
@@ -102,10 +106,12 @@ class Durations:
 
     @property
     def longest_s(self) -> float:
+        """No run takes longer; s."""
         return float(self.edges_s[-1])
 
     @property
     def mean_s(self) -> float:
+        """Of the length; s."""
         return float(self.lasting_s(self.edges_s[-1:])[0])
 
     def lasting_s(self, caps_s: FloatArray) -> FloatArray:
@@ -130,7 +136,11 @@ class Durations:
         return line, progress_s - self.edges_s[line]
 
     def quantile_s(self, probability: float) -> float:
-        """The shortest length within which the run ends with this probability; s, for 0 < probability <= 1."""
+        """The shortest length within which the run ends with this probability; s, for 0 < probability <= 1.
+
+        Raises:
+            InputError: The probability lies outside.
+        """
         if not 0.0 < probability <= 1.0:
             raise InputError(
                 f"A probability of {probability} cannot be promised.",

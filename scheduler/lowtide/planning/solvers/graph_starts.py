@@ -219,9 +219,6 @@ def _minimum_cut(net: Net, candidates: Points, cost_g: CostOf) -> dict[int, int]
         Möhring, Schulz, Stork, Uetz, "Solving project scheduling problems by minimum cut computations", Management
         Science 49(3), 2003, section 3, doi:10.1287/mnsc.49.3.330.12737.
     """
-    import highspy  # 0.04 s: only where a graph has a loop
-    from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
-
     points = _compatible(net, candidates)
     offset, count = {}, 0
     for i in net.order:
@@ -229,7 +226,15 @@ def _minimum_cut(net: Net, candidates: Points, cost_g: CostOf) -> dict[int, int]
         count += points[i].size - 1
     if not count:
         return {i: int(points[i][0]) for i in net.order}
-    lower: list[IntArray] = []  # per row: this variable is at most that one
+    costs = np.concatenate([np.diff(cost_g(i, points[i])) for i in net.order])
+    later = _best_vertex(costs, *_implications(net, points, offset)) > 0.5
+    steps = {i: int(later[offset[i] + 1 : offset[i] + points[i].size].sum()) for i in net.order}
+    return {i: int(points[i][steps[i]]) for i in net.order}
+
+
+def _implications(net: Net, points: Points, offset: Mapping[int, int]) -> tuple[IntArray, IntArray]:
+    """Pairs of variables of which the first is at most the second; (p,) each."""
+    lower: list[IntArray] = []
     upper: list[IntArray] = []
     for i in net.order:
         variables = offset[i] + np.arange(1, points[i].size)
@@ -241,11 +246,18 @@ def _minimum_cut(net: Net, candidates: Points, cost_g: CostOf) -> dict[int, int]
         first = first[first > 0]
         lower.append(offset[i] + first)
         upper.append(offset[j] + needed[first])
-    low, high = np.concatenate(lower), np.concatenate(upper)
+    return np.concatenate(lower), np.concatenate(upper)
+
+
+def _best_vertex(costs: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
+    """A vertex of least cost where all variables are in 0-1, and each of ``low`` at most that of ``high``; (n,)."""
+    import highspy  # 0.04 s: only where a graph has a loop
+    from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
+
     lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = count, low.size
-    lp.col_cost_ = np.concatenate([np.diff(cost_g(i, points[i])) for i in net.order])
-    lp.col_lower_, lp.col_upper_ = np.zeros(count), np.ones(count)
+    lp.num_col_, lp.num_row_ = costs.size, low.size
+    lp.col_cost_ = costs
+    lp.col_lower_, lp.col_upper_ = np.zeros(costs.size), np.ones(costs.size)
     lp.row_lower_, lp.row_upper_ = np.full(low.size, -highspy.kHighsInf), np.zeros(low.size)
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_ = 2 * np.arange(low.size + 1)
@@ -259,9 +271,7 @@ def _minimum_cut(net: Net, candidates: Points, cost_g: CostOf) -> dict[int, int]
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise ArithmeticError(f"HiGHS ended with {solver.getModelStatus()} on a programme that has an optimum")
-    later = np.array(solver.getSolution().col_value) > 0.5
-    steps = {i: int(later[offset[i] + 1 : offset[i] + points[i].size].sum()) for i in net.order}
-    return {i: int(points[i][steps[i]]) for i in net.order}
+    return np.array(solver.getSolution().col_value)
 
 
 def _compatible(net: Net, points: Points) -> dict[int, IntArray]:

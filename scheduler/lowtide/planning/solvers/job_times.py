@@ -92,7 +92,7 @@ def every_start(series: PreparedSeries, duration_s: float, slack_s: float) -> Jo
 
 
 def fitting(series: PreparedSeries, times: JobTimes) -> BoolArray:
-    """Whether each job fits into its window, and the series covers that without a gap; (m,)."""
+    """Whether each job fits into its window (times on the axis of the series), covered without a gap; (m,)."""
     begin_s, end_s, duration_s = times.since(series.start_s)
     known_s = series.size * series.step_s
     inside = (begin_s >= 0) & (begin_s < known_s) & (end_s <= known_s + SAME_INSTANT_S)

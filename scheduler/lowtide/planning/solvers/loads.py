@@ -76,6 +76,7 @@ class Load:
 
     @property
     def duration_s(self) -> float:
+        """Of the run; s."""
         return float(self.edges_s[-1])
 
     def weight_at(self, progress_s: FloatArray) -> FloatArray:

@@ -40,6 +40,7 @@ class Cells(NamedTuple):
 
     @property
     def lengths_s(self) -> FloatArray:
+        """Of each cell; (N,), s."""
         return np.diff(self.edges_s)
 
 
@@ -101,7 +102,14 @@ def is_multiple(span_s: float, grain_s: float) -> bool:
 def cut(
     series: Sequence[StepSeries], until_s: Sequence[float], earliest_s: float, end_by_s: float, grain_s: float
 ) -> Cells:
-    """The cells of a window, and the intensity in them up to where each series is used."""
+    """The cells of a window, and the intensity in them up to where each series is used.
+
+    Args:
+        series: Of each place; R >= 1.
+        until_s: Up to when each is used; (R,), s.
+        earliest_s, end_by_s: The window; s.
+        grain_s: Length of a cell; s, > 0. Edges of cells are edges of the first series, moved by whole grains.
+    """
     origin_s = series[0].start_s - earliest_s
     room_s = end_by_s - earliest_s
     first = math.floor((SAME_INSTANT_S - origin_s) / grain_s) + 1
@@ -151,7 +159,7 @@ def _across(
 
 
 def layouts(cells: Cells, duration_s: float) -> Iterator[Layout]:
-    """Every way to add the duration up from the cells of the window."""
+    """Every way to add the duration (s, > 0) up from the cells of the window; none where they are too few."""
     lengths_s = cells.lengths_s
     regular = is_regular(cells)
     heads = (False,) if regular[0] else (False, True)
@@ -172,7 +180,11 @@ def is_regular(cells: Cells) -> BoolArray:
 
 
 def useful(costs: Costs) -> IntArray:
-    """The places that no other place replaces at no more cost in every cell, at every arrival and in every move."""
+    """The places that no other place replaces at no more cost in every cell, at every arrival and in every move.
+
+    Returns:
+        Their indices, rising; (k,).
+    """
     count = costs.start.size
     if count == 1:
         return np.arange(1)
@@ -293,7 +305,10 @@ class _Choice(NamedTuple):
 
 
 def trace(cells: Cells, costs: Costs, ways: Sequence[Layout], table: Table) -> tuple[Stay, ...]:
-    """The stays of a finished run of least cost, from the earliest start on; s."""
+    """The stays of a finished run of least cost; s after the earliest start, in order.
+
+    ``ways`` and ``table`` are those of ``fill``, and one entry of ``table.least`` at least is finite.
+    """
     best = int(table.least.argmin())
     layout = ways[best]
     table = Table(table.running[best], table.idle[best], table.pad, table.least)

@@ -74,6 +74,7 @@ class PauseRules:
 
     @property
     def cost_nothing(self) -> bool:
+        """Whether pauses are free and a run may be as short as one likes; how many there are may be limited."""
         return not (self.first_start_s or self.restart_s or self.stop_s or self.min_run_s)
 
 

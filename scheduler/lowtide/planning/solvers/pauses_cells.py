@@ -248,6 +248,7 @@ class _Layers:
         self.left = np.full(states, np.inf)
 
     def solve(self) -> Runs:
+        """The cheapest runs of this case; of infinite cost where it has none."""
         job, ends, idle = self.job, self.ends, self.idle
         if job.running:
             self.on[0].flat[0] = 0.0

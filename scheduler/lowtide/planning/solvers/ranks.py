@@ -97,7 +97,7 @@ class RankedSteps:
 
 
 def rank_steps(series: PreparedSeries) -> RankedSteps:
-    """The steps in the order of their values, ready for any number of questions."""
+    """The steps in the order of their values, of equals the earlier first, ready for any number of questions."""
     by_rank = np.argsort(series.counts, kind="stable")
     rank = np.empty(series.size, dtype=np.int32)
     rank[by_rank] = np.arange(series.size, dtype=np.int32)

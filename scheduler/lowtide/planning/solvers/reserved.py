@@ -250,6 +250,7 @@ class _Promised:
         return edges_s[full], edges_s[[step + 1 for step in full]]
 
     def add(self, from_s: float, until_s: float, cpus: float) -> None:
+        """Promise some CPUs between two instants; s."""
         for edge_s in (from_s, until_s):
             at = bisect_left(self.edges_s, edge_s)
             if self.edges_s[at] != edge_s:
@@ -259,6 +260,7 @@ class _Promised:
             self.used[step] += cpus
 
     def forget(self, before_s: float) -> None:
+        """Drop what was promised before an instant after which alone is asked; s."""
         past = bisect_right(self.edges_s, before_s) - 1
         del self.edges_s[1 : past + 1], self.used[:past]
 

@@ -41,6 +41,7 @@ class StepSeries(NamedTuple):
     values: FloatArray
 
     def edges_s(self) -> FloatArray:
+        """Where the steps begin and end; (n + 1,), s."""
         return self.start_s + self.step_s * np.arange(self.values.size + 1, dtype=np.float64)
 
 

@@ -96,7 +96,12 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
 
 
 def stretches_of(edges_s: FloatArray, which: IntArray) -> Stretches:
-    """Joins what touches at one width, and leaves out pauses (-1) and what has no length."""
+    """Joins what touches at one width, and leaves out pauses and what has no length.
+
+    Args:
+        edges_s: Between which the width is the same; (n + 1,), s after the origin of the slots, not falling.
+        which: Index of the width between two edges, -1 where there is a pause; (n,).
+    """
     long = (edges_s[1:] > edges_s[:-1]).nonzero()[0]
     which = which[long]
     first = np.concatenate(([0], 1 + (which[1:] != which[:-1]).nonzero()[0]))
@@ -107,10 +112,18 @@ def stretches_of(edges_s: FloatArray, which: IntArray) -> Stretches:
 
 
 def idle_cost(slots: Slots, widths: Widths) -> float:
+    """What idling over all slots costs; value x kWh."""
     return float(slots.values @ slots.hours) * widths.idle_power_w * KW_PER_W
 
 
 def bill_of(slots: Slots, stretches: Stretches, widths: Widths, switch_kwh: float) -> WidthBill:
+    """What the stretches, the idling around them and the changes of width come to.
+
+    Args:
+        stretches: In order, within the slots, not overlapping.
+        switch_kwh: Energy of a change of width, at the value of the step that begins, or before a pause of the step
+            that ends; kWh, >= 0. The first start is one, the end is none.
+    """
     lengths_s = stretches.end_s - stretches.start_s
     hours = lengths_s / SECONDS_PER_HOUR
     spans = integral_of(slots.edges_s, slots.values).over(stretches.start_s, lengths_s) / SECONDS_PER_HOUR

@@ -91,6 +91,7 @@ class _Search:
         self.outlook = self._outlook_about_best_price()
 
     def found(self) -> Found:
+        """The best choice of columns; its cost is the bound, unless states were dropped that could be better."""
         need = self.menu.need
         states = _States(np.array([need]), np.zeros(1), np.zeros(1, dtype=np.int64))
         bound = float((self.outlook.value[0, 0] + self.outlook.price * need).max())

@@ -125,6 +125,7 @@ class _Segments(NamedTuple):
     price: FloatArray
 
     def fluid(self, wanted: BoolArray) -> _Fluid:
+        """The running sums of the segments wanted (n,), as if work could be divided."""
         step = self.step[wanted]
         work, cost, price = np.zeros((3, step.size + 2))
         self.work[wanted].cumsum(out=work[1:-1])
@@ -204,6 +205,7 @@ class _Search:
         self.cost = float(fluid.cost[segments] + extra[step, column])
 
     def found(self) -> Found:
+        """The best choice of columns; its cost is the bound, unless states were dropped that could be better."""
         gap = self.cost - self.bound
         free = (np.count_nonzero(self.reduced < gap, axis=1) > 1).nonzero()[0]
         if gap > self.tolerance and free.size:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
-from lowtide.planning.solvers.waiting import integral_from_start, kinks_s, require_jobs
+from lowtide.planning.solvers.waiting import kinks_s
+from lowtide.planning.solvers.waiting_jobs import integral_from_start, require_jobs
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from lowtide.planning.solvers.steps import Integral, StepSeries
-    from lowtide.planning.solvers.waiting import WaitingJobs
+    from lowtide.planning.solvers.waiting_jobs import WaitingJobs
     from lowtide_core.series import FloatArray
 
 BoolArray = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
-TIE = 1e-12
+_TIE = 1e-12
 """Two sums that differ by less, relatively, are equal to us."""
 
 
@@ -207,7 +207,7 @@ def _best_starts(
     sums[:, :2], sums[:, 2:] = passed[:, 2:] - passed[:, :2], kink_sums
     sums[(starts_s < ready_s) | (starts_s > latest_s)] = np.inf
     least = sums.min(axis=1)
-    equal = sums <= (least + TIE * (1.0 + prefix[:, -1]))[:, None]
+    equal = sums <= (least + _TIE * (1.0 + prefix[:, -1]))[:, None]
     return np.where(equal, starts_s, np.inf).min(axis=1), least
 
 

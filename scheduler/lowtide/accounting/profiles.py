@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowtide.planning.solvers.loads import Load, best_load
-from lowtide.planning.solvers.steps import StepSeries, known_until_s
+from lowtide.planning.solvers.steps import SAME_INSTANT_S, StepSeries, known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import JOULES_PER_KWH
 from lowtide_core.spans import parse_iso_utc
@@ -173,7 +173,7 @@ def mean_intensities(profile: Profile, series: SignalSeries) -> FloatArray | Non
     """Mean intensity in each stretch of the profile; (n,), g/kWh, or None where any is unknown."""
     edges_s, integral = _integral(series, origin_s=float(profile.start_s[0]))
     start_s, end_s = (times - profile.start_s[0] for times in (profile.start_s, profile.end_s))
-    if start_s[0] < edges_s[0] - 1e-6 or end_s[-1] > edges_s[-1] + 1e-6:
+    if start_s[0] < edges_s[0] - SAME_INSTANT_S or end_s[-1] > edges_s[-1] + SAME_INSTANT_S:
         return None
     means = (np.interp(end_s, edges_s, integral) - np.interp(start_s, edges_s, integral)) / (end_s - start_s)
     if np.isnan(series.intensity_g_per_kwh).any() and _touches_gap(start_s, end_s, series, edges_s):
@@ -209,7 +209,7 @@ def least_emissions_g(
     load = _load_of(profile)
     steps = StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh)
     end_by_s = max(earliest_s, latest_s) + load.duration_s
-    if known_until_s(steps, earliest_s) < end_by_s - 1e-6:
+    if known_until_s(steps, earliest_s) < end_by_s - SAME_INSTANT_S:
         return None
     return best_load(steps, earliest_s, end_by_s, load).cost * pue
 

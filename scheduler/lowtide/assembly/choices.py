@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.manner import PLAIN
-from lowtide.planning.options import FITS_S, steps_of
+from lowtide.planning.options import steps_of
 from lowtide.planning.solvers.frontier import frontier
 from lowtide.planning.solvers.places import PlaceCosts
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import known_until_s
 from lowtide_core.errors import InputError
 from lowtide_core.spans import from_epoch_s, iso_utc
@@ -111,7 +112,7 @@ def _has_price(candidate: Candidate) -> bool:
 def _has_room(problem: PlanProblem, candidate: Candidate) -> bool:
     ready_s = problem.earliest_utc.timestamp() + candidate.transfer_s
     end_by_s = min(problem.deadline_utc.timestamp(), known_until_s(steps_of(candidate), ready_s))
-    return end_by_s - ready_s >= problem.duration_s - FITS_S
+    return end_by_s - ready_s >= problem.duration_s - SAME_INSTANT_S
 
 
 def _costs(candidate: Candidate) -> PlaceCosts:

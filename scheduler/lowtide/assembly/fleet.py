@@ -10,6 +10,7 @@ import numpy as np
 
 from lowtide.assembly.problem import pue_at
 from lowtide.planning.fleet.types import FleetJobs, FleetProblem, Pool
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.places import LOCAL
@@ -183,7 +184,7 @@ def _first_edge_s(series: Mapping[ZoneId, SignalSeries], now_s: float, step_s: f
 def _means(series: SignalSeries, start_s: float, step_s: float, count: int) -> FloatArray:
     """Mean intensity of each step; (T,), g/kWh."""
     known_s = known_until_s(StepSeries(series.start_s, series.step_s, series.intensity_g_per_kwh), start_s)
-    if known_s < start_s + count * step_s - 1e-6:
+    if known_s < start_s + count * step_s - SAME_INSTANT_S:
         raise InfeasibleError(
             f"{series.source} knows {series.zone} only until {iso_utc(from_epoch_s(known_s))}.",
             hint="Choose a source that looks further ahead (--signal climatology), or earlier deadlines.",

@@ -9,7 +9,7 @@ from lowtide.assembly.fleet_plan import FleetQuote, PlacedJob
 from lowtide.planning.solvers.graph import Task, plan_graph
 from lowtide.planning.solvers.windows import Piece, StepSeries, best_window, mean_over
 from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.quantities import JOULES_PER_KWH
+from lowtide_core.quantities import JOULES_PER_KWH, SECONDS_PER_HOUR
 from lowtide_core.spans import from_epoch_s
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _task(gathered: GatheredFleet, job: FleetJob, place: Place) -> Task:
 
 def _grams(task: Task, start_s: float) -> float:
     mean = mean_over(task.series, (Piece(start_s, start_s + task.duration_s),))
-    return task.power_kw * task.duration_s / 3600.0 * mean
+    return task.power_kw * task.duration_s / SECONDS_PER_HOUR * mean
 
 
 def _alone_g(job: FleetJob, task: Task) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide_core.quantities import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from lowtide.planning.solvers.durations import Durations
     from lowtide.planning.solvers.windows import StepSeries
     from lowtide_core.series import FloatArray
-
-
-_SAME_INSTANT_S = 1e-6
-"""Seconds since 1970 are kept to about 2e-7 s: what is nearer to an edge is on it."""
 
 
 class Run(NamedTuple):
@@ -65,7 +62,7 @@ def run_energy_kwh(
         used = widths.at(run.width)[1] * np.diff(at_s) / JOULES_PER_KWH
         if widths.switch_kwh:
             _add_at(used, edges_s, run.start_s, "right", widths.switch_kwh)
-            if not is_last and runs[number + 1].start_s - run.end_s > _SAME_INSTANT_S:
+            if not is_last and runs[number + 1].start_s - run.end_s > SAME_INSTANT_S:
                 _add_at(used, edges_s, run.end_s, "left", widths.switch_kwh)
         return used
     reached_s = done_s + sum(before.end_s - before.start_s for before in runs[:number])
@@ -87,7 +84,7 @@ def _add_at(
     """Spends an energy in the step that holds the instant; on an edge the one that begins or ends (left) there."""
     if not kwh:
         return
-    nudge_s = _SAME_INSTANT_S if side == "right" else -_SAME_INSTANT_S
+    nudge_s = SAME_INSTANT_S if side == "right" else -SAME_INSTANT_S
     index = int(np.searchsorted(edges_s, instant_s + nudge_s, side="right")) - 1
     if 0 <= index < used.size:
         used[index] += kwh

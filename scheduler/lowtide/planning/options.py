@@ -18,6 +18,7 @@ from lowtide.planning.energy import (
     still_running,
     tail_s,
 )
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import StepSeries, known_until_s
 from lowtide.planning.types import Candidate, Misfit
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
 
 G_PER_T = 1e6
-
-FITS_S = 1e-6
-"""A run that is too long by less fits: instants since 1970 are no finer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +78,7 @@ def evaluate_one(problem: PlanProblem, place: int) -> Option | Misfit:
     work = _work(problem, candidate)
     if problem.at_once:
         end_by_s = min(end_by_s, earliest_s + remaining_s(problem))
-    if earliest_s + work.least_s - end_by_s > FITS_S:
+    if earliest_s + work.least_s - end_by_s > SAME_INSTANT_S:
         return _too_short(candidate, earliest_s + work.least_s, deadline_s, usable_s)
     chosen = _choose(problem, place, earliest_s, end_by_s)
     if chosen is None:
@@ -142,7 +140,7 @@ def _cheaper_widths(problem: PlanProblem, place: int, too_dear: Misfit, bound_g:
 
 
 def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: float) -> Misfit:
-    if end_s - deadline_s <= FITS_S:
+    if end_s - deadline_s <= SAME_INSTANT_S:
         why = f"{candidate.series.source} is known only until {iso_utc(from_epoch_s(known_s))}"
         return Misfit(candidate.region, candidate.zone, why, "forecast", end_s - known_s)
     short_by_s = end_s - deadline_s
@@ -153,7 +151,7 @@ def _too_short(candidate: Candidate, end_s: float, deadline_s: float, known_s: f
 def _no_room(candidate: Candidate, work: Work, end_s: float, deadline_s: float, known_s: float) -> Misfit:
     """Of a job that would fit, were nothing promised; ``end_s``: by when it could be done."""
     needs = f"no room for {work.least_s / SECONDS_PER_HOUR:.3g} h before"
-    if known_s + FITS_S < end_s <= deadline_s + FITS_S:
+    if known_s + SAME_INSTANT_S < end_s <= deadline_s + SAME_INSTANT_S:
         why = f"{needs} {iso_utc(from_epoch_s(known_s))}, until when {candidate.series.source} is known"
         return Misfit(candidate.region, candidate.zone, f"{why}: {candidate.blocked_by}", "forecast", end_s - known_s)
     short_by_s = max(0.0, end_s - deadline_s) if end_s < float("inf") else 0.0
@@ -281,7 +279,7 @@ def run_kwh(problem: PlanProblem, candidate: Candidate, runs: Sequence[Run], num
 
 def first_start_kwh(problem: PlanProblem, start_s: float) -> float:
     """IT energy of starting the first of the planned runs: a set-up, a restart, or nothing where it just goes on."""
-    if problem.running and start_s - problem.earliest_utc.timestamp() < FITS_S:
+    if problem.running and start_s - problem.earliest_utc.timestamp() < SAME_INSTANT_S:
         return 0.0
     return restart_kwh(problem) if problem.running or problem.done_s > 0 else problem.manner.setup_kwh
 
@@ -314,7 +312,7 @@ def operational_at_once(problem: PlanProblem, candidate: Candidate) -> tuple[Flo
     series = candidate.series
     kwh = run_kwh(problem, candidate, runs, 0) * candidate.pue
     end_s = runs[-1].end_s + tail_s(problem.manner, problem.done_s)
-    covered = series.start_s <= runs[0].start_s + FITS_S and end_s <= series.end_s + FITS_S
+    covered = series.start_s <= runs[0].start_s + SAME_INSTANT_S and end_s <= series.end_s + SAME_INSTANT_S
     spent = kwh > 0
     emissions_g = float(kwh[spent] @ series.intensity_g_per_kwh[spent]) + candidate.transfer_g
     return kwh, emissions_g if covered and not np.isnan(emissions_g) else None

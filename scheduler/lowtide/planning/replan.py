@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from lowtide.planning.energy import Run
 from lowtide.planning.gaps import overlaps
-from lowtide.planning.options import FITS_S, Option, judged, option_of, remaining_s, within_price
+from lowtide.planning.options import Option, judged, option_of, remaining_s, within_price
 from lowtide.planning.solve import Decision, decide, plan_of, score_g
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.solvers.windows import known_until_s
 from lowtide.planning.types import NoPlan
 
@@ -49,15 +50,15 @@ def keep(problem: PlanProblem, kept: Sequence[Segment]) -> Option | None:
     for segment in kept:
         place = places.get((segment.region, segment.zone))
         start_s, end_s = max(earliest_s, segment.start_utc.timestamp()), segment.end_utc.timestamp()
-        if end_s - start_s <= FITS_S:
+        if end_s - start_s <= SAME_INSTANT_S:
             continue
-        if place is None or end_s > deadline_s + FITS_S:
+        if place is None or end_s > deadline_s + SAME_INSTANT_S:
             return None
         if overlaps(problem.candidates[place].blocked, start_s, end_s):
             return None
         ready_s = earliest_s + problem.candidates[place].transfer_s
         known_s = known_until_s(judged(problem, problem.candidates[place]), ready_s)
-        if end_s > known_s + FITS_S or start_s < ready_s - FITS_S:
+        if end_s > known_s + SAME_INSTANT_S or start_s < ready_s - SAME_INSTANT_S:
             return None
         runs.append(Run(start_s, end_s, place, segment.width))
     if not runs or len({run.place for run in runs}) > 1:
@@ -83,7 +84,7 @@ def _does_it_all(problem: PlanProblem, runs: Sequence[Run]) -> bool:
 def _within_pausing(problem: PlanProblem, runs: Sequence[Run]) -> bool:
     """Whether the runs keep to the limits on pauses and on the shortest run."""
     pausing = problem.manner.pausing
-    begins_now = runs[0].start_s - problem.earliest_utc.timestamp() <= FITS_S
+    begins_now = runs[0].start_s - problem.earliest_utc.timestamp() <= SAME_INSTANT_S
     pauses = problem.pauses_used + len(runs) - 1 + (problem.running and not begins_now)
     if pausing is None:
         return pauses == 0 or problem.manner.widths is not None

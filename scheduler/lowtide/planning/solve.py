@@ -10,7 +10,6 @@ from lowtide.planning.chances import chance_of_excess, gain_beats_error
 from lowtide.planning.energy import tail_s
 from lowtide.planning.options import (
     BASELINE,
-    FITS_S,
     G_PER_T,
     Option,
     evaluate_one,
@@ -22,6 +21,7 @@ from lowtide.planning.options import (
     variance_g2,
     within_price,
 )
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide.planning.types import ForecastUsed, Misfit, NoPlan, Plan, Segment
 from lowtide_core.errors import InfeasibleError, InputError
 from lowtide_core.series import require_one_frame
@@ -183,7 +183,7 @@ def _guard_time(problem: PlanProblem, option: Option) -> Option:
         return option
     runs = tuple(run._replace(place=option.place) for run in soonest(problem, option.candidate))
     end_by_s = min(problem.deadline_utc.timestamp(), option.known_until_s)
-    if not runs or runs == option.runs or runs[-1].end_s > end_by_s + FITS_S:
+    if not runs or runs == option.runs or runs[-1].end_s > end_by_s + SAME_INSTANT_S:
         return option
     now = within_price(problem, option_of(problem, runs, option.known_until_s, exact=option.exact))
     if isinstance(now, Misfit) or _beats_error(problem, option, now):

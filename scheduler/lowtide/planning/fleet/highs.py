@@ -53,9 +53,9 @@ def new_model(row_lower: FloatArray, row_upper: FloatArray, **options: float) ->
     from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
 
     model = _Highs()
-    own: dict[str, float] = {
+    own: dict[str, float | str] = {
         "output_flag": False,
-        "threads": 1,
+        "parallel": "off",  # not ``threads``: HiGHS refuses to run where the process has used it with another number
         "random_seed": 0,
         "primal_feasibility_tolerance": TOLERANCE,
         "mip_feasibility_tolerance": TOLERANCE,
@@ -84,11 +84,17 @@ def add_columns(model: Any, cost: FloatArray, upper: FloatArray, matrix: Matrix)
 
 
 def run(model: Any) -> Outcome:
-    """Solve; ``unfinished`` where a limit of iterations or nodes ended it."""
+    """Solve; ``unfinished`` where a limit of iterations or nodes ended it.
+
+    Raises:
+        RuntimeError: HiGHS did not begin.
+    """
     import highspy
 
     model.run()
     status = model.getModelStatus()
+    if status == highspy.HighsModelStatus.kNotset:
+        raise RuntimeError("HiGHS refused to run a programme; its log, with output_flag, says why.")
     if status == highspy.HighsModelStatus.kOptimal:
         return "optimal"
     infeasible = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)

@@ -32,14 +32,14 @@ class OnlineEffort:
     Attributes:
         prices: Of the ascent and the linear programme.
         tries: Ways tried to make room for jobs that have no place.
-        days: Days of arrivals of which the mean stands for those to come.
+        days: Days of arrivals of which the mean stands for those to come; a week has each weekday once.
         ahead_days: How far ahead arrivals are expected.
         expected_share: What is expected, as a share of that mean: more keeps more room for a rush.
     """
 
     prices: Effort = _STEP_EFFORT
     tries: int = 50
-    days: int = 14
+    days: int = 7
     ahead_days: float = 2.0
     expected_share: float = 1.0
 

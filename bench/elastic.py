@@ -99,7 +99,7 @@ def highs(job: Job, *, whole: bool) -> float:
     if whole:
         lp.integrality_ = [highspy.HighsVarType.kInteger] * lp.num_col_
     solver = _Highs()
-    for option, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-4, "time_limit": 20.0}.items():
+    for option, value in {"output_flag": False, "parallel": "off", "mip_rel_gap": 1e-4, "time_limit": 20.0}.items():
         solver.setOptionValue(option, value)
     solver.passModel(lp)
     solver.run()

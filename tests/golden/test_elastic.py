@@ -109,7 +109,7 @@ def highs(case: Case, *, whole: bool) -> float:
         lp.integrality_ = [highspy.HighsVarType.kInteger] * lp.num_col_
     solver = _Highs()
     solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("parallel", "off")
     solver.setOptionValue("mip_rel_gap", 1e-9)
     solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
     solver.setOptionValue("time_limit", 10.0)

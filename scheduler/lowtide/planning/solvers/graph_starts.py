@@ -265,7 +265,7 @@ def _best_vertex(costs: FloatArray, low: IntArray, high: IntArray) -> FloatArray
     lp.a_matrix_.value_ = np.tile([1.0, -1.0], low.size)
     solver = _Highs()
     solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("parallel", "off")
     solver.setOptionValue("solver", "simplex")  # its answer is a vertex
     solver.passModel(lp)
     solver.run()

@@ -96,13 +96,16 @@ def keeps_capacity(problem: FleetProblem, ways: tuple[Way, ...]) -> bool:
 
 
 def rank(problem: FleetProblem, ways: tuple[Way, ...]) -> tuple[object, ...]:
-    """What is minimised, in order: jobs outside by priority, the largest share of several groups, emissions."""
+    """What is minimised, in order: jobs outside by priority, the largest share of several groups, emissions.
+
+    Groups are those with a job that could run if it were alone.
+    """
     jobs = problem.jobs
     outside = [job for job, way in enumerate(ways) if way is None]
     levels = sorted({float(p) for p in jobs.priority}, reverse=True)
     missing = tuple(sum(float(jobs.priority[job]) == level for job in outside) for level in levels)
     peak = Fraction(0)
-    groups = {int(g) for g in jobs.share}
+    groups = {int(jobs.share[job]) for job in range(jobs.count) if could_run(problem, job)}
     for group in groups if outside and len(groups) > 1 else set():
         for resource in range(len(problem.resources)):
             finite = [x for pool in problem.pools for x in pool.capacity[resource].tolist() if x != float("inf")]
@@ -114,6 +117,11 @@ def rank(problem: FleetProblem, ways: tuple[Way, ...]) -> tuple[object, ...]:
                 )
                 peak = max(peak, taken / Fraction(sum(finite)))
     return (missing, peak, sum((emissions(problem, job, way) for job, way in enumerate(ways)), Fraction(0)))
+
+
+def could_run(problem: FleetProblem, job: int) -> bool:
+    others = problem.jobs.count - 1 - job
+    return any(keeps_capacity(problem, (*[None] * job, way, *[None] * others)) for way in ways_of(problem, job))
 
 
 def brute(problem: FleetProblem) -> tuple[object, ...]:

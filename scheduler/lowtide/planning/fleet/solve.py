@@ -67,9 +67,9 @@ def plan_fleet(problem: FleetProblem, effort: Effort = DEFAULT_EFFORT) -> FleetP
     Notes:
         Feasibility goes first. If not all jobs fit, then in this order: as many as can be of the highest priority, of
         the next, and so on; of such sets one in which the group (``share``) served most is served least, where a group
-        is served by the largest part that its jobs take of any resource; then the least emissions. ``exact`` says that
-        this was solved to the end. A plan that is not exact keeps every limit too; that a job does not fit is then what
-        was found, not proven.
+        is served by the largest part that its jobs take of any resource (only where several groups have jobs that could
+        run at all); then the least emissions. ``exact`` says that this was solved to the end. A plan that is not exact
+        keeps every limit too; that a job does not fit is then what was found, not proven.
 
         Prices of capacity are raised until the bound is best (Lagrangian ascent, then the linear programme by
         column generation, over groups of like jobs). The programme's mix is rounded job by job, overloads are undone

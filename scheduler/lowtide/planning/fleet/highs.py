@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.highs import new_solver
+
 if TYPE_CHECKING:
     from lowtide.planning.fleet.columns import Columns
     from lowtide.planning.fleet.types import IntArray
@@ -50,18 +52,13 @@ def matrix_of(columns: Columns, chosen: IntArray, cell_row: IntArray, unit: Floa
 def new_model(row_lower: FloatArray, row_upper: FloatArray, **options: float) -> Any:
     """A model with rows and no columns; columns are added as they are needed."""
     import highspy  # 0.04 s: only where a programme is solved
-    from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
 
-    model = _Highs()
     own: dict[str, float | str] = {
-        "output_flag": False,
-        "parallel": "off",  # not ``threads``: HiGHS refuses to run where the process has used it with another number
         "random_seed": 0,
         "primal_feasibility_tolerance": TOLERANCE,
         "mip_feasibility_tolerance": TOLERANCE,
     }
-    for name, value in (own | options).items():
-        model.setOptionValue(name, value)
+    model = new_solver(**(own | options))
     infinity = highspy.kHighsInf
     lower = np.where(np.isfinite(row_lower), row_lower, -infinity)
     none = np.zeros(0, np.int32)

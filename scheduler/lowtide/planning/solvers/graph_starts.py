@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.planning.solvers.highs import new_solver
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -252,7 +254,6 @@ def _implications(net: Net, points: Points, offset: Mapping[int, int]) -> tuple[
 def _best_vertex(costs: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
     """A vertex of least cost where all variables are in 0-1, and each of ``low`` at most that of ``high``; (n,)."""
     import highspy  # 0.04 s: only where a graph has a loop
-    from highspy._core import _Highs  # highspy.Highs prints a banner before it can be told not to
 
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = costs.size, low.size
@@ -263,10 +264,7 @@ def _best_vertex(costs: FloatArray, low: IntArray, high: IntArray) -> FloatArray
     lp.a_matrix_.start_ = 2 * np.arange(low.size + 1)
     lp.a_matrix_.index_ = np.stack((low, high), axis=1).ravel()
     lp.a_matrix_.value_ = np.tile([1.0, -1.0], low.size)
-    solver = _Highs()
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("parallel", "off")
-    solver.setOptionValue("solver", "simplex")  # its answer is a vertex
+    solver = new_solver(solver="simplex")  # its answer is a vertex
     solver.passModel(lp)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:

@@ -29,7 +29,8 @@ class Settings:
         signals: Chain of sources to try, first to last; empty is the built-in chain.
         offline: Never open a socket.
         http_timeout_s: How long one request may take.
-        electricitymaps_token: Key of Electricity Maps; its usual environment names work too.
+        electricitymaps_token, watttime_user, watttime_password, eia_key, entsoe_token, openelectricity_key,
+            carbon_aware_sdk_url: What sources need to be told; their usual environment names work too.
     """
 
     home: str = ""
@@ -42,6 +43,17 @@ class Settings:
     offline: bool = False
     http_timeout_s: float = 10.0
     electricitymaps_token: str = field(default="", repr=False)
+    watttime_user: str = ""
+    watttime_password: str = field(default="", repr=False)
+    eia_key: str = field(default="", repr=False)
+    entsoe_token: str = field(default="", repr=False)
+    openelectricity_key: str = field(default="", repr=False)
+    carbon_aware_sdk_url: str = ""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What sources need to be told, by the names of the settings; empty texts where nothing is set."""
+        return {name: getattr(self, name) for name in _KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +202,7 @@ def _value(key: str, value: object, *, where: str = "") -> object:
     try:
         return _READERS[key](value)
     except (InputError, ValueError, TypeError) as error:
-        shown = "(hidden)" if key.endswith("token") else repr(value)
+        shown = "(hidden)" if key in SECRETS else repr(value)
         raise InputError(f"{_lead(where)}{key} = {shown} is not usable: {error}", key=key) from None
 
 
@@ -259,6 +271,9 @@ def _number(value: object) -> float | None:
         return None
 
 
+SECRETS = ("electricitymaps_token", "watttime_password", "eia_key", "entsoe_token", "openelectricity_key")
+"""Settings that are never shown."""
+_KEYS = (*SECRETS, "watttime_user", "carbon_aware_sdk_url")
 _LONGEST_TIMEOUT_S = 86400.0
 _MOST_JOBS = 1_000_000
 _READERS: dict[str, Callable[[object], object]] = {
@@ -271,7 +286,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "signals": _texts,
     "offline": _switch,
     "http_timeout_s": _seconds,
-    "electricitymaps_token": _text,
+    **dict.fromkeys(_KEYS, _text),
 }
 if set(_READERS) != {item.name for item in fields(Settings)}:
     raise RuntimeError("every setting needs a reader")

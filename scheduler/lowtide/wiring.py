@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lowtide.store import Store
     from lowtide_core.ports import Engine, SignalSource
     from lowtide_providers.signals.chain import Chain
+    from lowtide_providers.signals.keys import FoundKey
     from lowtide_providers.signals.registry import SignalSettings
 
 
@@ -40,12 +41,19 @@ class Wiring:
     def now_utc(self) -> datetime:
         return datetime.now(UTC)
 
+    @cached_property
+    def keys(self) -> dict[str, FoundKey]:
+        """The keys of sources that are set, by the names of their settings."""
+        from lowtide_providers.signals.keys import find_keys
+
+        return find_keys(self.settings.keys, self.environ)
+
     def signal_settings(self, as_of_utc: datetime | None = None, *, tries: int = 4) -> SignalSettings:
         """What sources need, from settings and environment."""
-        from lowtide_providers.signals.registry import SignalSettings, token_in
+        from lowtide_providers.signals.registry import SignalSettings
 
         return SignalSettings(
-            electricitymaps_token=self.settings.electricitymaps_token or token_in(self.environ)[0],
+            keys={setting: found.value for setting, found in self.keys.items()},
             offline=self.settings.offline,
             timeout_s=self.settings.http_timeout_s,
             retries=tries - 1,

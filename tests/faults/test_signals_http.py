@@ -120,7 +120,7 @@ def test_a_key_stands_in_no_message_repr_or_log(
     net: responses.RequestsMock, http: Http, caplog: pytest.LogCaptureFixture
 ) -> None:
     net.get(ANYWHERE, status=401, json={"error": f"Invalid auth-token {KEY}", "message": KEY})
-    settings = SignalSettings(electricitymaps_token=KEY)
+    settings = SignalSettings(keys={"electricitymaps_token": KEY})
     source = ElectricityMapsSource(KEY, http)
     with caplog.at_level(logging.DEBUG), pytest.raises(Rejected) as caught:
         source.fetch(GB, SPAN, "forecast")

@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     from lowtide_core.ports import SignalSource
     from lowtide_providers.http import Http
 
-TOKEN_NAMES = (
-    "ELECTRICITYMAPS_API_TOKEN",
-    "ELECTRICITYMAPS_TOKEN",
-    "ELECTRICITY_MAPS_TOKEN",
-    "ELECTRICITY_MAPS_API_TOKEN",
-    "CODECARBON_ELECTRICITYMAPS_API_TOKEN",
-    "EM_API_KEY",
-)
-"""The canonical name first, then those that people have from other tools."""
-
 DEFAULT_CHAIN = ("gb-neso", "electricitymaps", "climatology", "static")
 EMBEDDED = ("climatology", "static")
 GROUP = "lowtide.signals"
@@ -35,11 +25,12 @@ class SignalSettings:
     """What sources need to be made.
 
     Attributes:
+        keys: What sources need to be told, by the names of ``keys.KEY_NAMES``; see ``key``.
         as_of_utc: The time of planning: a file's later forecasts are not known yet; None is now.
         cache_dir: Where answers from the network are kept; None keeps none.
     """
 
-    electricitymaps_token: str = field(default="", repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     offline: bool = False
     timeout_s: float = 10.0
     retries: int = 3
@@ -52,10 +43,9 @@ class SignalSettings:
 
         return Http(self.timeout_s, self.retries, self.offline)
 
-
-def token_in(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The key of Electricity Maps in the environment, and the name under which it stood; two empty texts: none."""
-    return next(((environ[name], name) for name in TOKEN_NAMES if environ.get(name)), ("", ""))
+    def key(self, setting: str) -> str:
+        """What the user set under that name; empty where nothing is set."""
+        return self.keys.get(setting, "")
 
 
 def build_source(name: str, settings: SignalSettings) -> SignalSource:
@@ -115,7 +105,7 @@ def _gb_neso(settings: SignalSettings) -> SignalSource:
 def _electricitymaps(settings: SignalSettings) -> SignalSource:
     from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
 
-    return _cached(ElectricityMapsSource(settings.electricitymaps_token, settings.http), settings)
+    return _cached(ElectricityMapsSource(settings.key("electricitymaps_token"), settings.http), settings)
 
 
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:

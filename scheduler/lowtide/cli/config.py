@@ -8,7 +8,7 @@ import click
 
 from lowtide.cli.app import VERBS
 from lowtide.cli.options import json_option
-from lowtide.settings import Settings, remove_setting, write_setting
+from lowtide.settings import SECRETS, Settings, remove_setting, write_setting
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError, nearest
 
@@ -36,7 +36,7 @@ def set_value(key: str, value: str) -> None:
         place = home_place(value)
         value = "" if place is None else place.zone if place.region == LOCAL else place.region
     kept_in = write_setting(wiring.environ, key, value)
-    shown = _CLEARED if not value.strip() else _SECRET if _secret(key) else value
+    shown = _CLEARED if not value.strip() else _SECRET if key in SECRETS else value
     click.echo(f"{key} = {shown}, kept in {kept_in}")
 
 
@@ -75,14 +75,10 @@ def list_values(as_json: bool) -> None:
         click.echo(f"{key} = {value}")
 
 
-def _secret(key: str) -> bool:
-    return key.endswith("token")
-
-
 def _values(wiring: Wiring) -> dict[str, str]:
     shown = {}
     for item in fields(Settings):
         value = getattr(wiring.settings, item.name)
         text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-        shown[item.name] = (_SECRET if text else "") if _secret(item.name) else text
+        shown[item.name] = (_SECRET if text else "") if item.name in SECRETS else text
     return shown

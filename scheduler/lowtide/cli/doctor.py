@@ -21,14 +21,13 @@ def command(as_json: bool) -> None:
     from importlib.metadata import version
 
     from lowtide_facts.tablefiles import VERSION
-    from lowtide_providers.signals.registry import token_in
 
     wiring = Wiring()
     checks = [
         ("lowtide", f"{version('lowtide')}, Python {platform.python_version()}, facts {VERSION}"),
         ("settings", f"{wiring.paths.config_file}{'' if wiring.paths.config_file.exists() else ' (not there yet)'}"),
         ("home", wiring.settings.home or "not set: lowtide config set home DE"),
-        ("key", _key(wiring, token_in(wiring.environ)[1])),
+        *_keys(wiring),
         ("store", _store(wiring)),
         ("journals", str(wiring.paths.spool)),
         *_meters(),
@@ -42,10 +41,20 @@ def command(as_json: bool) -> None:
         click.echo(f"{name:<16}{text}")
 
 
-def _key(wiring: Wiring, name: str) -> str:
-    if wiring.settings.electricitymaps_token:
-        return "Electricity Maps: set in the settings"
-    return f"Electricity Maps: {name}" if name else "Electricity Maps: none (climatology needs none)"
+def _keys(wiring: Wiring) -> list[tuple[str, str]]:
+    """Which sources have what they need, and where it stood; one name of the environment may shadow another."""
+    from lowtide_providers.signals.keys import KEY_NAMES
+
+    found = wiring.keys
+    lines = []
+    for key in KEY_NAMES:
+        if key.setting not in found:
+            continue
+        where = found[key.setting].where
+        others = [name for name in key.environ if wiring.environ.get(name) and name != where]
+        also = f" (not {', '.join(others)}, set too)" if others else ""
+        lines.append((f"key {key.source}", f"{key.setting}, from {where}{also}"))
+    return lines or [("keys", "none (climatology and several sources need none: lowtide signals)")]
 
 
 def _store(wiring: Wiring) -> str:

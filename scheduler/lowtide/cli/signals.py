@@ -29,11 +29,12 @@ _NEEDS_KEY = "electricitymaps"
 @json_option()
 def command(zone: str, probe: bool, as_json: bool) -> None:
     from lowtide.assembly.request import home_place, local_place
-    from lowtide_providers.signals.registry import BUILT_IN, build_source, token_in
+    from lowtide_providers.signals.registry import BUILT_IN, build_source
 
     wiring = Wiring()
     place = local_place(zone) if zone else home_place(wiring.settings.home)
-    token_name = "configuration" if wiring.settings.electricitymaps_token else token_in(wiring.environ)[1]
+    key = wiring.keys.get("electricitymaps_token")
+    token_name = "" if key is None else key.where
     found = []
     for name in BUILT_IN:
         source = build_source(name, wiring.signal_settings())

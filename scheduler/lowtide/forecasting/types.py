@@ -1,0 +1,76 @@
+"""What forecasters learn from, and what they promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lowtide_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lowtide_core.series import FloatArray, Frame
+
+HOUR_S = 3600.0
+IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """What came in zones of one frame, hour by hour on one axis.
+
+    Attributes:
+        zones: (z,) names.
+        start_s: Start of hour 0, seconds since 1970 UTC; a whole hour.
+        intensity_g_per_kwh: (z, T); NaN is a gap and stays one.
+    """
+
+    zones: tuple[str, ...]
+    start_s: float
+    intensity_g_per_kwh: FloatArray
+    frame: Frame
+
+    def __post_init__(self) -> None:
+        shape = self.intensity_g_per_kwh.shape
+        if len(shape) != 2 or shape[0] != len(self.zones) or self.start_s % HOUR_S:
+            raise InputError(
+                f"A history of {len(self.zones)} zones has the shape {shape} and starts at {self.start_s:g} s.",
+                hint="Give one row of whole hours for each zone.",
+            )
+
+    @property
+    def hours(self) -> int:
+        return int(self.intensity_g_per_kwh.shape[1])
+
+    def until(self, hour: int) -> History:
+        """What was known when hour ``hour`` began."""
+        return History(self.zones, self.start_s, self.intensity_g_per_kwh[:, :hour], self.frame)
+
+
+class Fitted(Protocol):
+    """A forecaster that has learned."""
+
+    def issued(self, history: History, issue: IntArray, horizon: int) -> FloatArray:
+        """Forecasts as they would have been issued.
+
+        Args:
+            history: Zones as at the fit; it may reach beyond the issues.
+            issue: (n,) hours of the axis, ascending, 0 to ``history.hours``. A forecast issued at ``t`` is made of the
+                hours before ``t`` alone.
+            horizon: How many hours ahead.
+        Returns:
+            (z, n, horizon), g/kWh: entry ``[i, j, h]`` is for hour ``issue[j] + h``. NaN where nothing can be said.
+        """
+        ...
+
+
+class Forecaster(Protocol):
+    """Learns from the past of zones."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, history: History, horizon: int) -> Fitted:
+        """Learns from all of ``history`` to look ``horizon`` hours ahead."""
+        ...

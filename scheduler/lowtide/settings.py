@@ -27,6 +27,7 @@ class Settings:
         home_power: IT power that jobs may draw there together; W, None is no limit.
         database: Path or SQLAlchemy URL of the job store.
         signals: Chain of sources to try, first to last; empty is the built-in chain.
+        record: Zones whose intensities ``serve`` and ``signals record`` keep; empty is home's.
         offline: Never open a socket.
         http_timeout_s: How long one request may take.
         electricitymaps_token, watttime_user, watttime_password, eia_key, entsoe_token, openelectricity_key,
@@ -40,6 +41,7 @@ class Settings:
     home_power: float | None = None
     database: str = ""
     signals: tuple[str, ...] = ()
+    record: tuple[str, ...] = ()
     offline: bool = False
     http_timeout_s: float = 10.0
     electricitymaps_token: str = field(default="", repr=False)
@@ -284,6 +286,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "home_power": _power_w,
     "database": _text,
     "signals": _texts,
+    "record": _texts,
     "offline": _switch,
     "http_timeout_s": _seconds,
     **dict.fromkeys(_KEYS, _text),

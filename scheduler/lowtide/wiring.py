@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 from lowtide.settings import Paths, Settings, cache_path, load_settings, paths
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lowtide.asking import Asked
+    from lowtide.assembly.links import Links
     from lowtide.assembly.request import PlanRequest
     from lowtide.dispatch.actor import Actor
-    from lowtide.service.ticks import TickContext
+    from lowtide.histories import Histories
+    from lowtide.service.recording import Recorder
+    from lowtide.service.ticks import TickContext, TickReport
     from lowtide.store import Store
+    from lowtide_core.places import ZoneId
     from lowtide_core.ports import Engine, SignalSource
     from lowtide_providers.signals.chain import Chain
     from lowtide_providers.signals.keys import FoundKey
@@ -74,11 +78,56 @@ class Wiring:
         Raises:
             InputError: A name is not a source.
         """
-        from lowtide_providers.signals.chain import Chain
-        from lowtide_providers.signals.registry import DEFAULT_CHAIN, EMBEDDED, build_source
+        return self.links(as_of_utc, tries=tries).chain(signal, embedded=embedded)
 
-        names = (signal,) if signal else EMBEDDED if embedded else self.settings.signals or DEFAULT_CHAIN
-        return Chain(tuple(build_source(name, self.signal_settings(as_of_utc, tries=tries)) for name in names))
+    def links(self, as_of_utc: datetime | None = None, *, tries: int = 4) -> Links:
+        """The sources of this process, and what is known of them."""
+        from lowtide.assembly.history import predict
+        from lowtide.assembly.links import Links
+
+        settings = self.signal_settings(as_of_utc, tries=tries)
+        return Links(settings, self.histories, predict, self.settings.signals)
+
+    @property
+    def histories(self) -> Histories:
+        """The files of what was recorded."""
+        from lowtide.histories import Histories
+
+        return Histories(self.paths.state / "histories")
+
+    def recorder(self, store: Store) -> Recorder:
+        """Keeps what the sources say."""
+        from lowtide.service.recording import Recorder
+
+        return Recorder(store, self.histories, self.links().recorded(), lambda recorded, _: recorded)
+
+    def record(self, store: Store) -> Callable[[datetime], TickReport] | None:
+        """A round of recording for ``serve`` and ``tick``; None where there is no zone, or no network, to ask."""
+        zones = self.zones_to_record()
+        if not zones or self.settings.offline:
+            return None
+        recorder = self.recorder(store)
+
+        def once(now_utc: datetime) -> TickReport:
+            from lowtide.service.ticks import TickReport
+
+            notes = recorder.record(zones, now_utc)
+            said = [(note, f"recorded {note.zone} from {note.source}: {note.said}") for note in notes]
+            return TickReport(
+                did=tuple(line for note, line in said if not note.failed),
+                failed=tuple(line for note, line in said if note.failed),
+            )
+
+        return once
+
+    def zones_to_record(self) -> tuple[ZoneId, ...]:
+        """The zones that the user set, else home's."""
+        from lowtide.assembly.request import home_place, local_place
+
+        if self.settings.record:
+            return tuple(local_place(zone).zone for zone in self.settings.record)
+        home = home_place(self.settings.home)
+        return () if home is None else (home.zone,)
 
     def with_history(self, asked: Asked) -> Asked:
         """The question with the durations of like jobs looked up, where its duration is ``like:NAME``.
@@ -117,10 +166,7 @@ class Wiring:
 
     def sources(self, signal: str = "") -> tuple[SignalSource, ...]:
         """Every source that could have actuals, the one that a job demanded first."""
-        from lowtide_providers.signals.registry import DEFAULT_CHAIN, build_source
-
-        names = dict.fromkeys((*((signal,) if signal else ()), *(self.settings.signals or DEFAULT_CHAIN)))
-        return tuple(build_source(name, self.signal_settings()) for name in names)
+        return self.links().actuals(signal)
 
     def actor(self, store: Store, who: str) -> Actor:
         """This process as one that dispatches."""

@@ -169,3 +169,15 @@ def _loaded(path: Path) -> tuple[SignalSeries, Span]:
         **arrays,
     )
     return series, asked
+
+
+def last_success(store_dir: str | Path | None, source: str) -> datetime | None:
+    """When the source last answered anybody on this machine, as far as the cache keeps it."""
+    if store_dir is None:
+        return None
+    stamps = [
+        path.name.partition("_")[0]
+        for path in Path(store_dir).glob(f"{source}_*/*.npz".replace("/", "_", source.count("/")))
+        if not path.name.startswith(".")
+    ]
+    return datetime.strptime(max(stamps), _STAMP).replace(tzinfo=UTC) if stamps else None

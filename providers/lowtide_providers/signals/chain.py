@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowtide_core.errors import NoData, ProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource, Wanted
@@ -25,6 +25,20 @@ class Skipped:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Merit:
+    """What a source's forecasts were worth in a zone: the share of the possible saving that plans on them captured.
+
+    Attributes:
+        jobs: Of how many jobs, each replayed with what had been issued by its arrival.
+        days: Of how many days.
+    """
+
+    captured_pct: float
+    jobs: int
+    days: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolution:
     """One series per zone, all in one frame, and what was passed over on the way."""
@@ -33,11 +47,22 @@ class Resolution:
     skipped: tuple[Skipped, ...]
 
 
+def no_merits(_: ZoneId) -> Mapping[str, Merit]:
+    """Nothing is known of any source."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """Sources, the most wanted first."""
+    """Sources, the most wanted first.
+
+    Attributes:
+        merits: What each source's forecasts were worth in a zone lately, as far as it is known. Of the links of one
+            frame those that were worth more go first; where nothing is known, and between frames, the order stands.
+    """
 
     sources: tuple[SignalSource, ...]
+    merits: Callable[[ZoneId], Mapping[str, Merit]] = no_merits
 
     def resolve(self, zones: tuple[ZoneId, ...], *, span: Span, needed: Span, wanted: Wanted) -> Resolution:
         """The first link per zone that covers ``needed``, in the first frame in which every zone can stand.
@@ -95,7 +120,7 @@ class Chain:
                 if series is None:
                     bare = zone
                     break
-                found[zone] = series
+                found[zone] = self._with_reason(series, zone, covering)
         if bare is None:
             return found
         refused.extend(
@@ -109,11 +134,42 @@ class Chain:
         """The links for this zone; a source that stands alone says itself, and best, why it has nothing."""
         if len(self.sources) == 1:
             return self.sources
-        return tuple(source for source in links if source.covers(zone))
+        return by_merit(tuple(source for source in links if source.covers(zone)), self.merits(zone))
+
+    def _with_reason(self, series: SignalSeries, zone: ZoneId, covering: Sequence[SignalSource]) -> SignalSeries:
+        """The series with why its source goes first in its note, where that was a choice."""
+        alike = [link.name for link in covering if link.frame == series.frame]
+        reason = told(self.merits(zone), series.source, alike)
+        return replace(series, note="; ".join(filter(None, (series.note, reason)))) if reason else series
 
     def _strange(self, zones: tuple[ZoneId, ...]) -> Iterator[tuple[ZoneId, SignalSource]]:
         if len(self.sources) > 1:
             yield from ((zone, source) for zone in zones for source in self.sources if not source.covers(zone))
+
+
+def by_merit(links: tuple[SignalSource, ...], merits: Mapping[str, Merit]) -> tuple[SignalSource, ...]:
+    """The links with those of known merit in the order of it, each frame among its own places."""
+    ordered = list(links)
+    for frame in dict.fromkeys(link.frame for link in links):
+        places = [i for i, link in enumerate(links) if link.frame == frame and link.name in merits]
+        best_first = sorted((links[i] for i in places), key=lambda link: -merits[link.name].captured_pct)
+        for place, link in zip(places, best_first, strict=True):
+            ordered[place] = link
+    return tuple(ordered)
+
+
+def told(merits: Mapping[str, Merit], source: str, frame_links: Sequence[str]) -> str:
+    """Why a source goes first, in words; empty where no other of its frame is known.
+
+    Args:
+        frame_links: Names of the links of the same frame.
+    """
+    others = [name for name in frame_links if name != source and name in merits]
+    if source not in merits or not others:
+        return ""
+    mine = merits[source]
+    rest = ", ".join(f"{name} {merits[name].captured_pct:.0f} %" for name in others)
+    return f"chosen: captured {mine.captured_pct:.0f} % of what could be saved here in {mine.days:.0f} days ({rest})"
 
 
 def _first(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,15 @@ KEY_NAMES = (
 SECRET_SETTINGS = frozenset(key.setting for key in KEY_NAMES if key.secret)
 
 
+IN_KEY_RING = "keyring"
+"""A setting of this value lies in the system's key ring, under lowtide and the name of the setting."""
+
+_SERVICE = "lowtide"
+
+
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key and where it stood: ``settings``, or a name of the environment."""
+    """A key and where it stood: ``settings``, ``key ring``, or a name of the environment."""
 
     name: KeyName
     value: str
@@ -65,13 +74,65 @@ def find_keys(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[s
     """Every key that is set, by the name of its setting.
 
     What was told to lowtide itself goes before the names that other tools share.
+
+    Raises:
+        InputError: A setting says that its value lies in the key ring, and it cannot be had there.
     """
     found: dict[str, FoundKey] = {}
     for key in KEY_NAMES:
-        if settings.get(key.setting):
-            found[key.setting] = FoundKey(key, settings[key.setting], "settings")
-            continue
-        name = next((name for name in key.environ if environ.get(name)), None)
-        if name is not None:
-            found[key.setting] = FoundKey(key, environ[name], name)
+        value = settings.get(key.setting, "")
+        if value == IN_KEY_RING:
+            found[key.setting] = FoundKey(key, from_key_ring(key.setting), "key ring")
+        elif value:
+            found[key.setting] = FoundKey(key, value, "settings")
+        else:
+            name = next((name for name in key.environ if environ.get(name)), None)
+            if name is not None:
+                found[key.setting] = FoundKey(key, environ[name], name)
     return found
+
+
+def from_key_ring(setting: str) -> str:
+    """The key that the system keeps.
+
+    Raises:
+        InputError: There is no key ring, it is locked, or it has no such key.
+    """
+    with _key_ring() as ring:
+        value = ring.get_password(_SERVICE, setting)
+    if not value:
+        raise InputError(
+            f"The key ring has no {setting} of lowtide.",
+            hint=f"lowtide config set {setting} --keyring puts it there.",
+            setting=setting,
+        )
+    return str(value)
+
+
+def to_key_ring(setting: str, value: str) -> None:
+    """Puts a key where the system keeps secrets.
+
+    Raises:
+        InputError: There is no key ring, or it is locked.
+    """
+    with _key_ring() as ring:
+        ring.set_password(_SERVICE, setting, value)
+
+
+@contextmanager
+def _key_ring() -> Iterator[Any]:
+    try:
+        import keyring  # type: ignore[import-not-found,unused-ignore]  # an extra
+        import keyring.errors  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        raise InputError(
+            "The system's key ring cannot be used: the package keyring is missing.",
+            hint="pip install 'lowtide[keyring]', or keep the key in the environment.",
+        ) from None
+    try:
+        yield keyring
+    except keyring.errors.KeyringError as error:
+        raise InputError(
+            f"The system's key ring did not answer ({type(error).__name__}).",
+            hint="Unlock it, or keep the key in the environment: lowtide config unset, then set its variable.",
+        ) from error

@@ -15,8 +15,53 @@ if TYPE_CHECKING:
     from lowtide_core.ports import SignalSource
     from lowtide_providers.http import Http
 
-DEFAULT_CHAIN = ("gb-neso", "electricitymaps", "climatology", "static")
+HISTORY = "history"
+"""The link that stands for lowtide's own forecasts over what was recorded; whoever has the records makes it."""
+
+DEFAULT_CHAIN = (
+    "gb-neso",
+    "electricitymaps",
+    HISTORY,
+    "climatology",
+    "static",
+)
+"""Average intensities only: a marginal source is used where somebody asks for it by name."""
+
+ACTUAL_ONLY: tuple[str, ...] = ()
+"""Sources without a forecast: they are recorded, and settle what ran."""
+
 EMBEDDED = ("climatology", "static")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a source says of itself before it is asked.
+
+    Attributes:
+        horizon_h: How far its forecasts reach at best; None: it has none, or its reach is any.
+        key: What it needs to be told, in words; empty: nothing.
+        home: Whom the figures come from.
+    """
+
+    horizon_h: float | None
+    home: str
+    key: str = ""
+
+
+ABOUT = {
+    "gb-neso": About(48, "National Energy System Operator, carbonintensity.org.uk"),
+    "electricitymaps": About(72, "Electricity Maps", key="electricitymaps_token"),
+    "energy-charts": About(42, "Fraunhofer ISE, energy-charts.info"),
+    "energinet": About(36, "Energinet, energidataservice.dk"),
+    "openelectricity": About(40, "OpenElectricity, and AEMO's pre-dispatch", key="openelectricity_key"),
+    "entsoe": About(30, "ENTSO-E Transparency Platform", key="entsoe_token"),
+    "watttime": About(72, "WattTime", key="watttime_user, watttime_password"),
+    "carbon-aware-sdk": About(72, "a Carbon Aware SDK of yours", key="carbon_aware_sdk_url"),
+    "eia930": About(None, "US Energy Information Administration", key="eia_key"),
+    "eco2mix": About(None, "RTE, eCO2mix"),
+    "climatology": About(None, "embedded: each zone's usual day and season"),
+    "static": About(None, "embedded: each zone's annual level"),
+}
 GROUP = "lowtide.signals"
 
 

@@ -25,10 +25,22 @@ def command(context: click.Context) -> None:
 
 @command.command("set")
 @click.argument("key")
-@click.argument("value")
-def set_value(key: str, value: str) -> None:
-    """Set one setting: lowtide config set home DE."""
+@click.argument("value", required=False)
+@click.option("--keyring", is_flag=True, help="Keep a key in the system's key ring, not in the file.")
+def set_value(key: str, value: str | None, keyring: bool) -> None:
+    """Set one setting: lowtide config set home DE. A key that is not given is asked for, unseen."""
     wiring = Wiring()
+    if keyring and key not in SECRETS:
+        raise InputError(f"{key!r} is no secret.", hint=f"The key ring is for {', '.join(SECRETS)}.")
+    if value is None and key not in SECRETS:
+        raise InputError(f"No value for {key!r} is given.", hint=f"lowtide config set {key} VALUE")
+    if value is None:
+        value = str(click.prompt(key, hide_input=True, err=True))
+    if keyring:
+        from lowtide_providers.signals.keys import IN_KEY_RING, to_key_ring
+
+        to_key_ring(key, value)
+        value = IN_KEY_RING
     if key == "home":
         from lowtide.assembly.request import home_place
         from lowtide_core.places import LOCAL

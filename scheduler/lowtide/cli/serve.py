@@ -27,7 +27,14 @@ def command(interval: str) -> None:
         signal.signal(number, lambda *_: stop.set())
     with wiring.store() as store:
         click.echo(f"lowtide serve: a round every {interval}, store {store.database.name}; Ctrl-C ends it", err=True)
-        serve(wiring.tick_context(store, "serve"), store, interval_s=interval_s, stop=stop, tell=_tell)
+        serve(
+            wiring.tick_context(store, "serve"),
+            store,
+            interval_s=interval_s,
+            stop=stop,
+            tell=_tell,
+            record=wiring.record(store),
+        )
     click.echo("lowtide serve: stopped; jobs that run go on", err=True)
 
 

@@ -22,9 +22,13 @@ def command() -> int:
     with wiring.store() as store:
         now_utc = wiring.now_utc()
         beat(store, "tick", now_utc, _COMES_AGAIN)
-        report = run_tick(wiring.tick_context(store, "tick"), now_utc)
-    for line in report.did:
-        click.echo(line)
-    for line in report.failed:
-        click.echo(f"lowtide: {line}", err=True)
-    return 4 if report.failed else 0
+        reports = [run_tick(wiring.tick_context(store, "tick"), now_utc)]
+        record = wiring.record(store)
+        if record is not None:
+            reports.append(record(now_utc))
+    for report in reports:
+        for line in report.did:
+            click.echo(line)
+        for line in report.failed:
+            click.echo(f"lowtide: {line}", err=True)
+    return 4 if reports[0].failed else 0

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _BREATH = timedelta(seconds=0.1)
 """A round never runs beside itself: the next one waits until this one has surely returned."""
 
+_RECORD_EVERY_S = 600.0
+"""How often it is looked whether a source is due."""
+
 
 def serve(
     context: TickContext,
@@ -29,8 +32,14 @@ def serve(
     interval_s: float,
     stop: threading.Event,
     tell: Callable[[TickReport], None],
+    record: Callable[[datetime], TickReport] | None = None,
 ) -> None:
-    """Ticks every ``interval_s``, and exactly when a job is to start, to pause or to go on, until ``stop`` is set."""
+    """Ticks every ``interval_s``, and exactly when a job is to start, to pause or to go on, until ``stop`` is set.
+
+    Args:
+        record: Keeps what the sources of intensities say; asked beside the rounds, so that a slow source holds up no
+            job. None records nothing.
+    """
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
 
     def tick() -> None:
@@ -51,6 +60,15 @@ def serve(
     scheduler.add_job(
         tick, "interval", seconds=interval_s, id="tick", next_run_time=datetime.now(UTC), misfire_grace_time=None
     )
+    if record is not None:
+        scheduler.add_job(
+            lambda: tell(record(datetime.now(UTC))),
+            "interval",
+            seconds=_RECORD_EVERY_S,
+            id="record",
+            next_run_time=datetime.now(UTC),
+            misfire_grace_time=None,
+        )
     scheduler.start()
     try:
         stop.wait()

@@ -61,7 +61,7 @@ def spec_from_text(text: str) -> JobSpec:
             "places": tuple(_place_from_json(place) for place in item["places"]),
             "home": _place_from_json(item["home"]) if item["home"] else None,
             "data_from": _place_from_json(item["data_from"]) if item["data_from"] else None,
-            "manner": _manner_from_json(item.get("manner", {})),
+            "manner": manner_from_json(item.get("manner", {})),
             "judgement": Judgement(**item.get("judgement", {})),
         }
     )
@@ -128,7 +128,7 @@ def plan_from_text(text: str) -> Plan:
     )
 
 
-def _manner_from_json(item: dict[str, Any]) -> Manner:
+def manner_from_json(item: dict[str, Any]) -> Manner:
     """How the job runs; nothing said, as in older records, is one run at constant power."""
     pausing, guess, widths = (item.get(key) for key in ("pausing", "guess", "widths"))
     return Manner(

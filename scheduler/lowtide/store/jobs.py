@@ -119,10 +119,16 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewPlan:
-    """A plan to be put beside the earlier ones, with the vintages that it rests on."""
+    """A plan to be put beside the earlier ones, with what it rests on.
+
+    Attributes:
+        vintages: The intensities, by zone.
+        question: All else that the planner looked at; see ``store.archive``.
+    """
 
     plan: Plan
     vintages: Mapping[ZoneId, str]
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +262,17 @@ class JobStore:
             )
 
     def plan(self, job_id: JobId, number: int) -> NewPlan:
-        """One of the job's plans, by its number; 1 is the first quote."""
+        """One of the job's plans, by its number; 1 is the first quote.
+
+        Raises:
+            InputError: It has no such plan.
+        """
         query = select(plans).where(plans.c.job_id == job_id, plans.c.number == number)
         with self._database.begin() as connection:
-            row = connection.execute(query).one()
-        return NewPlan(plan_from_text(row.plan), json.loads(row.vintages))
+            row = connection.execute(query).first()
+        if row is None:
+            raise InputError(f"Job {job_id} has no plan {number}.", hint=f"lowtide show {job_id} tells its newest.")
+        return NewPlan(plan_from_text(row.plan), json.loads(row.vintages), row.question)
 
     def move(
         self,
@@ -485,6 +497,7 @@ def _add_plan(connection: Connection, job_id: JobId, number: int, planned: NewPl
             made_utc_s=to_epoch_s(at_utc),
             plan=plan_to_text(planned.plan),
             vintages=json.dumps(dict(planned.vintages)),
+            question=planned.question,
             why=why,
         )
     )

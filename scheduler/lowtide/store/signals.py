@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NamedTuple, NewType
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from lowtide.store.database import insert_once
 from lowtide.store.tables import vintages
 from lowtide_core.errors import InputError
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame, SignalSeries
-from lowtide_core.spans import from_epoch_s, to_epoch_s
+from lowtide_core.spans import Span, from_epoch_s, to_epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Row
 
     from lowtide.store.database import Database
     from lowtide_core.series import FloatArray, SeriesKind
-    from lowtide_core.spans import Span
 
 VintageId = NewType("VintageId", str)
+
+
+class Kept(NamedTuple):
+    """How much is kept of one zone from one source: vintages, the time from the first step to the last, the newest."""
+
+    zone: ZoneId
+    source: str
+    kind: SeriesKind
+    vintages: int
+    span: Span
+    fetched_utc: datetime | None
 
 
 class SignalStore:
@@ -58,9 +69,13 @@ class SignalStore:
         return _series(row)
 
     def overlapping(
-        self, zone: ZoneId, frame: Frame, span: Span, kinds: Sequence[SeriesKind]
+        self, zone: ZoneId, frame: Frame, span: Span, kinds: Sequence[SeriesKind], *, source: str = ""
     ) -> tuple[SignalSeries, ...]:
-        """Vintages of the zone, within the frame, that touch the span; the last received last."""
+        """Vintages of the zone, within the frame, that touch the span; the last received last.
+
+        Args:
+            source: Of this source alone; empty is of any.
+        """
         query = (
             select(vintages)
             .where(
@@ -71,11 +86,44 @@ class SignalStore:
                 vintages.c.accounting == frame.accounting,
                 vintages.c.start_utc_s < to_epoch_s(span.end_utc),
                 vintages.c.end_utc_s > to_epoch_s(span.start_utc),
+                *((vintages.c.source == source,) if source else ()),
             )
             .order_by(vintages.c.fetched_utc_s)
         )
         with self._database.begin() as connection:
             return tuple(_series(row) for row in connection.execute(query))
+
+    def last_fetched(self, zone: ZoneId, source: str, kinds: Sequence[SeriesKind]) -> datetime | None:
+        """When the newest vintage of those kinds was received; None where there is none."""
+        query = select(func.max(vintages.c.fetched_utc_s)).where(
+            vintages.c.zone == zone, vintages.c.source == source, vintages.c.kind.in_(kinds)
+        )
+        with self._database.begin() as connection:
+            newest_s = connection.execute(query).scalar()
+        return None if newest_s is None else from_epoch_s(newest_s)
+
+    def spans(self) -> tuple[Kept, ...]:
+        """What is kept of each zone, source and kind, in that order."""
+        named = (vintages.c.zone, vintages.c.source, vintages.c.kind)
+        query = (
+            select(
+                *named,
+                func.count(),
+                func.min(vintages.c.start_utc_s),
+                func.max(vintages.c.end_utc_s),
+                func.max(vintages.c.fetched_utc_s),
+            )
+            .group_by(*named)
+            .order_by(*named)
+        )
+        with self._database.begin() as connection:
+            return tuple(
+                Kept(
+                    ZoneId(zone), source, kind, count, Span(from_epoch_s(start_s), from_epoch_s(end_s)),
+                    None if fetched_s is None else from_epoch_s(fetched_s),
+                )
+                for zone, source, kind, count, start_s, end_s, fetched_s in connection.execute(query)
+            )  # fmt: skip
 
 
 def _row(series: SignalSeries) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; a test holds the migrations, replayed, to these tables."""
 
 metadata = MetaData(
@@ -43,6 +43,7 @@ plans = Table(
     Column("plan", Text, nullable=False),
     Column("vintages", Text, nullable=False),
     Column("why", Text, nullable=False),
+    Column("question", Text, nullable=False, server_default=""),
 )
 
 attempts = Table(
@@ -96,6 +97,7 @@ vintages = Table(
     Column("note", Text, nullable=False),
 )
 Index("ix_vintages_zone_kind_start_utc_s", vintages.c.zone, vintages.c.kind, vintages.c.start_utc_s)
+Index("ix_vintages_zone_source_fetched_utc_s", vintages.c.zone, vintages.c.source, vintages.c.fetched_utc_s)
 
 readings = Table(
     "readings",

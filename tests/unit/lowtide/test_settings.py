@@ -128,8 +128,9 @@ def test_paths_follow_xdg_and_can_be_moved(tmp_path: Path) -> None:
 
 def test_every_setting_can_be_given_in_the_environment(environ: dict[str, str]) -> None:
     samples = {"home": "DE", "home_gpus": "A100", "home_pue": "1.2", "home_jobs": "2",
-               "home_power": "2kW", "database": "/d", "signals": "static",
-               "offline": "1", "http_timeout_s": "3s", "electricitymaps_token": "t", "watttime_user": "u", "watttime_password": "p",
+               "home_power": "2kW", "database": "/d", "signals": "static", "record": "DE,FR",
+               "offline": "1", "http_timeout_s": "3s", "electricitymaps_token": "t",
+               "watttime_user": "u", "watttime_password": "p",
                "eia_key": "e", "entsoe_token": "n", "openelectricity_key": "o",
                "carbon_aware_sdk_url": "http://localhost:5073"}  # fmt: skip
     assert set(samples) == {item.name for item in fields(Settings)}

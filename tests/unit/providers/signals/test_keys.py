@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from lowtide.settings import SECRETS, Settings
-from lowtide_providers.signals.keys import KEY_NAMES, SECRET_SETTINGS, find_keys
+from lowtide_core.errors import InputError
+from lowtide_providers.signals.keys import IN_KEY_RING, KEY_NAMES, SECRET_SETTINGS, find_keys, to_key_ring
 
 
 @pytest.mark.parametrize("key", KEY_NAMES, ids=lambda key: key.setting)
@@ -39,3 +43,57 @@ def test_no_key_is_shown() -> None:
 
 def test_each_key_is_a_setting() -> None:
     assert set(Settings().keys) == {key.setting for key in KEY_NAMES}
+
+
+class _Ring:
+    """The part of the package ``keyring`` that is used, with a memory of its own."""
+
+    class KeyringError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, name: str) -> str | None:
+        if self.locked:
+            raise self.KeyringError
+        return self.kept.get((service, name))
+
+    def set_password(self, service: str, name: str, value: str) -> None:
+        if self.locked:
+            raise self.KeyringError
+        self.kept[service, name] = value
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> _Ring:
+    found = _Ring()
+    module, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    module.get_password, module.set_password, module.errors = found.get_password, found.set_password, errors
+    errors.KeyringError = _Ring.KeyringError
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    return found
+
+
+def test_a_key_of_the_key_ring_is_found_there(ring: _Ring) -> None:
+    to_key_ring("eia_key", "s3cret")
+    assert ring.kept == {("lowtide", "eia_key"): "s3cret"}
+    found = find_keys({"eia_key": IN_KEY_RING}, {"EIA_API_KEY": "other"})["eia_key"]
+    assert (found.value, found.where) == ("s3cret", "key ring")
+
+
+def test_a_key_ring_without_it_or_locked_is_said_and_not_passed_over(ring: _Ring) -> None:
+    with pytest.raises(InputError, match="has no eia_key"):
+        find_keys({"eia_key": IN_KEY_RING}, {"EIA_API_KEY": "other"})
+    ring.locked = True
+    with pytest.raises(InputError, match="did not answer"):
+        find_keys({"eia_key": IN_KEY_RING}, {})
+
+
+def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(InputError, match="missing") as caught:
+        find_keys({"eia_key": IN_KEY_RING}, {})
+    assert "lowtide[keyring]" in caught.value.hint

@@ -1,0 +1,120 @@
+"""A source of forecasts that nobody sells: the built-in forecaster over what was recorded of another source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowtide.histories import RecordName
+from lowtide_core.errors import NoData
+from lowtide_core.series import SignalSeries
+from lowtide_core.spans import from_epoch_s, iso_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lowtide.histories import Histories, Recorded
+    from lowtide_core.places import ZoneId
+    from lowtide_core.ports import Wanted
+    from lowtide_core.series import FloatArray, Frame
+    from lowtide_core.spans import Span
+
+NAME = "history"
+HOUR = timedelta(hours=1)
+
+MOST_BEHIND = timedelta(days=7)
+"""Yesterday's record costs a forecast 0.5 to 5 points of what it captures; one that ended a week ago says little."""
+
+
+def _now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySource:
+    """Forecasts made of one other source's recorded actuals, in that source's frame.
+
+    Attributes:
+        of: The source whose record it is.
+        predict: Forecast of so many hours from the end of a record on; (horizon,), NaN where nothing can be said.
+        as_of_utc: The time of planning; what came later is not looked at. None is now.
+    """
+
+    of: str
+    frame: Frame
+    histories: Histories
+    predict: Callable[[Recorded, int], FloatArray]
+    as_of_utc: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{NAME}:{self.of}"
+
+    def covers(self, zone: ZoneId) -> bool:
+        return self._record(zone) in self.histories.names()
+
+    def _record(self, zone: ZoneId) -> RecordName:
+        return RecordName(zone, self.of, self.frame)
+
+    def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
+        if wanted == "actual":
+            raise self._nothing(zone, f"{self.name} forecasts; the actual intensity is asked of {self.of}.", wanted)
+        recorded = self.histories.get(self._record(zone))
+        if recorded is None:
+            raise self._nothing(zone, f"Nothing is recorded of {zone} from {self.of}.", wanted)
+        recorded = known_at(recorded, self.as_of_utc or _now_utc())
+        known_until = from_epoch_s(recorded.end_s)
+        if span.start_utc - known_until > MOST_BEHIND:
+            raise self._nothing(
+                zone, f"The record of {zone} from {self.of} ends {iso_utc(known_until)}, too long ago.", wanted
+            )
+        horizon = int(-(-(span.end_utc - known_until) // HOUR))
+        if horizon < 1:
+            raise self._nothing(zone, f"{span} lies before the end of the record of {zone} from {self.of}.", wanted)
+        values = self.predict(recorded, horizon)
+        first = max(0, int((span.start_utc - known_until) // HOUR))
+        if np.isnan(values[first:]).all():
+            raise self._nothing(zone, f"Too little is recorded of {zone} from {self.of} to forecast {span}.", wanted)
+        days = recorded.intensity_g_per_kwh.size / 24
+        return SignalSeries(
+            zone=zone,
+            start_utc=known_until + first * HOUR,
+            step_s=HOUR.total_seconds(),
+            intensity_g_per_kwh=values[first:],
+            frame=self.frame,
+            kind="forecast",
+            source=self.name,
+            issued_at=known_until,
+            note=f"lowtide's own forecast, from {days:.0f} days of {self.of}{_confidence(days)}",
+        )
+
+    def _nothing(self, zone: ZoneId, message: str, wanted: Wanted) -> NoData:
+        return NoData(
+            message,
+            provider=self.name,
+            operation=wanted,
+            hint="lowtide signals record (hourly, from cron or lowtide serve) keeps what a source says.",
+            zone=zone,
+        )
+
+
+def known_at(recorded: Recorded, now_utc: datetime) -> Recorded:
+    """The record without what had not come by then; its first hour stays, that it is never empty."""
+    from dataclasses import replace
+
+    hours = int((now_utc.timestamp() - recorded.start_s) // 3600)
+    values = recorded.intensity_g_per_kwh[: max(1, hours)]
+    known = np.flatnonzero(~np.isnan(values))
+    return replace(recorded, intensity_g_per_kwh=values[: known[-1] + 1] if known.size else values[:1])
+
+
+def _confidence(days: float) -> str:
+    return "" if days >= 14 else ": low confidence"
+
+
+def predict(recorded: Recorded, horizon: int) -> FloatArray:
+    """Forecast of so many hours from the end of a record on, by the forecaster that was fitted to it; (horizon,)."""
+    raise NotImplementedError

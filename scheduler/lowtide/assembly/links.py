@@ -1,0 +1,92 @@
+"""Makes the chain of sources of a question: names, what was recorded, and what each source was worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowtide.assembly.history import NAME as HISTORY
+from lowtide.assembly.history import HistorySource
+from lowtide.assembly.judged import JudgedSource, merits_of
+from lowtide_providers.signals.chain import Chain, no_merits
+from lowtide_providers.signals.registry import ACTUAL_ONLY, DEFAULT_CHAIN, EMBEDDED, build_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lowtide.histories import Histories, Recorded
+    from lowtide_core.places import ZoneId
+    from lowtide_core.ports import SignalSource
+    from lowtide_core.series import FloatArray
+    from lowtide_providers.signals.chain import Merit
+    from lowtide_providers.signals.registry import SignalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The sources of one process.
+
+    Attributes:
+        predict: The built-in forecaster over a record; see ``HistorySource``.
+        chosen: Names that the user set, first to last; empty is the built-in chain.
+    """
+
+    settings: SignalSettings
+    histories: Histories
+    predict: Callable[[Recorded, int], FloatArray]
+    chosen: tuple[str, ...] = ()
+
+    def chain(self, signal: str = "", *, embedded: bool = False) -> Chain:
+        """The sources to try.
+
+        Args:
+            signal: One source or file that the user demands; nothing else is tried then.
+            embedded: Only what needs no network.
+        Raises:
+            InputError: A name is not a source.
+        """
+        names = (signal,) if signal else EMBEDDED if embedded else self.chosen or DEFAULT_CHAIN
+        ours = not (signal or embedded or self.chosen)  # whoever names sources has said which go first
+        return Chain(tuple(link for name in names for link in self._links(name)), self.merits if ours else no_merits)
+
+    def merits(self, zone: ZoneId) -> Mapping[str, Merit]:
+        """What each source's forecasts were worth in the zone lately, by its name."""
+        found: dict[str, Merit] = {}
+        for name in self.histories.names():
+            recorded = self.histories.get(name) if name.zone == zone else None
+            if recorded is not None:
+                found.update(merits_of(recorded))
+        return found
+
+    def recorded(self) -> tuple[SignalSource, ...]:
+        """The sources that ask the network, as they are: what is recorded is what they said."""
+        named = tuple(name for name in self.chosen or DEFAULT_CHAIN if not _is_history(name))
+        names = dict.fromkeys((*named, *ACTUAL_ONLY))
+        return tuple(build_source(name, self.settings) for name in names if name not in EMBEDDED)
+
+    def actuals(self, signal: str = "") -> tuple[SignalSource, ...]:
+        """Every source that could have actuals, the one that a job demanded first."""
+        demanded = (signal.removeprefix(f"{HISTORY}:"),) if signal and signal != HISTORY else ()
+        named = tuple(name for name in self.chosen or DEFAULT_CHAIN if not _is_history(name))
+        return tuple(build_source(name, self.settings) for name in dict.fromkeys((*demanded, *named, *ACTUAL_ONLY)))
+
+    def _links(self, name: str) -> Iterator[SignalSource]:
+        """The sources of one name: ``history`` stands for one over each source that was recorded."""
+        if not _is_history(name):
+            source = build_source(name, self.settings)
+            yield source if name in EMBEDDED else JudgedSource(source, self.histories)
+            return
+        wanted = name.removeprefix(HISTORY).removeprefix(":")
+        records = dict.fromkeys((record.source, record.frame) for record in self.histories.names())
+        for of, frame in sorted(records, key=lambda record: self._place(record[0])):
+            if wanted in ("", of):
+                source = HistorySource(of, frame, self.histories, self.predict, self.settings.as_of_utc)
+                yield JudgedSource(source, self.histories)
+
+    def _place(self, name: str) -> int:
+        order = (*self.chosen, *DEFAULT_CHAIN)
+        return order.index(name) if name in order else len(order)
+
+
+def _is_history(name: str) -> bool:
+    return name.partition(":")[0] == HISTORY

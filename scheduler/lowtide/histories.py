@@ -1,0 +1,190 @@
+"""Files of what was recorded, hour by hour, for each zone and source, with what was learnt from it.
+
+The store keeps every vintage as it came; these files hold what a plan needs of them, and need numpy alone. They can be
+made anew from the store at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+from lowtide_core.errors import InputError
+from lowtide_core.places import ZoneId
+from lowtide_core.series import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lowtide_core.series import FloatArray, SignalSeries
+
+HOUR_S = 3600.0
+MOST_HOURS = 4 * 8784
+"""Four years: what lies before teaches little of a grid that changes."""
+
+_DAMAGED = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
+"""What a torn or strange file makes numpy and json raise."""
+
+
+class RecordName(NamedTuple):
+    """A zone, as one source sees it, in that source's frame."""
+
+    zone: ZoneId
+    source: str
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """What came in a zone, from one source, and what was learnt from it.
+
+    Attributes:
+        start_s: Start of the first hour; seconds since 1970 UTC.
+        intensity_g_per_kwh: (T,), NaN where nothing was recorded.
+        learnt: Arrays of the fitted forecaster, and of the judgement of forecasts, by name; empty: nothing yet.
+        said: What was learnt in words and numbers (JSON).
+    """
+
+    zone: ZoneId
+    source: str
+    frame: Frame
+    start_s: float
+    intensity_g_per_kwh: FloatArray
+    learnt: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = field(default_factory=dict)
+    said: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> RecordName:
+        return RecordName(self.zone, self.source, self.frame)
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + HOUR_S * self.intensity_g_per_kwh.size
+
+
+def with_series(recorded: Recorded | None, series: SignalSeries) -> Recorded:
+    """What is known once the series has come too: it is newer, so its values stand where both have one.
+
+    A series of shorter steps gives the mean of each hour that it covers whole; one of longer steps its value for each
+    whole hour.
+
+    Raises:
+        InputError: Zone, source or frame are not those of the record.
+    """
+    start_s, values = hourly(series)
+    if recorded is None:
+        return Recorded(series.zone, series.source, series.frame, start_s, values)
+    if recorded.name != RecordName(series.zone, series.source, series.frame):
+        raise InputError(
+            f"A series of {series.zone} from {series.source} ({series.frame}) does not belong to the record of "
+            f"{recorded.zone} from {recorded.source} ({recorded.frame}).",
+            hint="Keep each in a record of its own.",
+        )
+    first_s = min(start_s, recorded.start_s)
+    last_s = max(start_s + HOUR_S * values.size, recorded.end_s)
+    joined = np.full(round((last_s - first_s) / HOUR_S), np.nan)
+    for begins_s, part in ((recorded.start_s, recorded.intensity_g_per_kwh), (start_s, values)):
+        where = round((begins_s - first_s) / HOUR_S)
+        known = ~np.isnan(part)
+        joined[where : where + part.size][known] = part[known]
+    dropped = max(0, joined.size - MOST_HOURS)
+    return replace(recorded, start_s=first_s + HOUR_S * dropped, intensity_g_per_kwh=joined[dropped:])
+
+
+def hourly(series: SignalSeries) -> tuple[float, FloatArray]:
+    """Start, s since 1970, and mean intensity of each whole UTC hour of a series; (T,), NaN where it has a gap."""
+    first_s = np.floor(series.start_s / HOUR_S) * HOUR_S
+    hours = int(np.ceil((series.end_s - first_s) / HOUR_S))
+    edges_s = series.start_s - first_s + series.step_s * np.arange(series.intensity_g_per_kwh.size + 1)
+    known = ~np.isnan(series.intensity_g_per_kwh)
+    hour_s = HOUR_S * np.arange(hours + 1)
+    summed, covered_s = (
+        np.diff(np.interp(hour_s, edges_s, np.concatenate(([0.0], np.cumsum(values * series.step_s)))))
+        for values in (np.nan_to_num(series.intensity_g_per_kwh), known)
+    )
+    whole = covered_s > HOUR_S - 1e-3
+    return float(first_s), np.where(whole, summed / np.where(whole, covered_s, 1.0), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """The folder of records; nothing is made before something is kept."""
+
+    folder: Path
+
+    def get(self, name: RecordName) -> Recorded | None:
+        """The record; None where there is none, or a damaged one: it is made anew from the store."""
+        try:
+            return _loaded(self._path(name))
+        except _DAMAGED:
+            return None
+
+    def keep(self, recorded: Recorded) -> None:
+        """Puts the record into its file, whole or not at all.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        path = self._path(recorded.name)
+        frame = recorded.frame
+        said = {
+            "zone": recorded.zone,
+            "source": recorded.source,
+            "frame": (frame.basis, frame.scope, frame.accounting),
+            "start_s": recorded.start_s,
+            "said": dict(recorded.said),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            with unfinished.open("xb") as file:
+                np.savez(
+                    file,
+                    said=np.array(json.dumps(said)),
+                    intensity_g_per_kwh=recorded.intensity_g_per_kwh,
+                    **{f"learnt_{name}": array for name, array in recorded.learnt.items()},  # type: ignore[arg-type]
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def names(self) -> tuple[RecordName, ...]:
+        """What there are records of, in alphabetical order; told by the names of the files alone."""
+        try:
+            found = sorted(path.stem for path in self.folder.glob("*.npz") if not path.name.startswith("."))
+        except OSError:
+            return ()
+        parts = [name.split("@") for name in found]
+        return tuple(
+            RecordName(ZoneId(zone), source, Frame(*frame.split("-")))  # type: ignore[arg-type]  # Frame checks them
+            for zone, source, frame in parts
+        )
+
+    def _path(self, name: RecordName) -> Path:
+        frame = f"{name.frame.basis}-{name.frame.scope}-{name.frame.accounting}"
+        return self.folder / f"{name.zone}@{name.source}@{frame}.npz".replace("/", "_")
+
+
+def _loaded(path: Path) -> Recorded:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        said = json.loads(str(file["said"]))
+        learnt = {name.removeprefix("learnt_"): file[name] for name in file.files if name.startswith("learnt_")}
+        values = file["intensity_g_per_kwh"]
+    return Recorded(
+        zone=ZoneId(said["zone"]),
+        source=said["source"],
+        frame=Frame(*said["frame"]),
+        start_s=float(said["start_s"]),
+        intensity_g_per_kwh=values,
+        learnt=learnt,
+        said=said["said"],
+    )

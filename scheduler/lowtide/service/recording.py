@@ -1,0 +1,157 @@
+"""Keeps every forecast and every actual that can be had, so that a day of history becomes a year."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from lowtide.histories import RecordName, with_series
+from lowtide_core.errors import LowtideError
+from lowtide_core.spans import Span, from_epoch_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from lowtide.histories import Histories, Recorded
+    from lowtide.store import Store
+    from lowtide_core.places import ZoneId
+    from lowtide_core.ports import SignalSource
+    from lowtide_core.series import SeriesKind, SignalSeries
+
+AHEAD = timedelta(hours=96)
+"""As far as any source looks."""
+
+REVISED_FOR = timedelta(hours=54)
+"""Sources revise their figures for a day or two: so much of the past is asked for anew each time."""
+
+FORECAST_EVERY = timedelta(minutes=55)
+ACTUAL_EVERY = timedelta(hours=6)
+"""A free key holds the last 24 hours: four questions a day lose nothing, also when three of them fail."""
+
+LEARN_EVERY_S = 86400.0
+
+ACTUALS: tuple[SeriesKind, ...] = ("actual", "estimated")
+
+
+class Noted(NamedTuple):
+    """What happened with one source and zone: one line in words, and whether it failed."""
+
+    zone: ZoneId
+    source: str
+    said: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Asks sources, keeps what they say in the store, and the hours of it in the files that plans read.
+
+    Attributes:
+        sources: Those that ask the network; the embedded ones have nothing to record.
+        learn: What is learnt from a record when it has grown; it must return a record of the same hours.
+    """
+
+    store: Store
+    histories: Histories
+    sources: Sequence[SignalSource]
+    learn: Callable[[Recorded, datetime], Recorded]
+
+    def record(
+        self, zones: Sequence[ZoneId], now_utc: datetime, *, since_utc: datetime | None = None
+    ) -> tuple[Noted, ...]:
+        """One round: what is due is asked for, and a source that fails stops no other.
+
+        Args:
+            since_utc: Ask for actuals from then on, where the source still has them; None takes the last ones.
+        Returns:
+            A line for each zone and source that was asked, or could not be kept.
+        """
+        with _alone(self.histories.folder) as alone:
+            if not alone:
+                return ()
+            return tuple(
+                noted
+                for zone in dict.fromkeys(zones)
+                for source in self.sources
+                if source.covers(zone)
+                for noted in self._record(source, zone, now_utc, since_utc)
+            )
+
+    def _record(
+        self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None
+    ) -> Iterator[Noted]:
+        if self._due(source, zone, ("forecast",), FORECAST_EVERY, now_utc):
+            yield self._ask(lambda: self._forecast(source, zone, now_utc), source, zone, "forecast")
+        if since_utc is not None or self._due(source, zone, ACTUALS, ACTUAL_EVERY, now_utc):
+            yield self._ask(lambda: self._actual(source, zone, now_utc, since_utc), source, zone, "actual")
+
+    def _due(
+        self, source: SignalSource, zone: ZoneId, kinds: Sequence[SeriesKind], every: timedelta, now_utc: datetime
+    ) -> bool:
+        last = self.store.signals.last_fetched(zone, source.name, kinds)
+        return last is None or not timedelta() <= now_utc - last < every
+
+    def _ask(self, ask: Callable[[], str], source: SignalSource, zone: ZoneId, what: str) -> Noted:
+        try:
+            return Noted(zone, source.name, ask())
+        except LowtideError as error:
+            return Noted(zone, source.name, f"no {what}: {error.message}", failed=True)
+        except OSError as error:
+            return Noted(zone, source.name, f"{what} not kept: {error.strerror} ({error.filename})", failed=True)
+
+    def _forecast(self, source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
+        series = source.fetch(zone, Span(now_utc, now_utc + AHEAD), "forecast")
+        self.store.signals.add(series)
+        return f"forecast, {(series.end_utc - now_utc) / timedelta(hours=1):.0f} h ahead"
+
+    def _actual(self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None) -> str:
+        before = self.histories.get(RecordName(zone, source.name, source.frame)) or rebuilt(self.store, source, zone)
+        known_until = now_utc if before is None else from_epoch_s(before.end_s)
+        start_utc = since_utc or min(known_until, now_utc) - REVISED_FOR
+        series = source.fetch(zone, Span(start_utc, now_utc), "actual")
+        self.store.signals.add(series)
+        grown = with_series(before, series)
+        if _stale(grown, now_utc):
+            grown = self.learn(grown, now_utc)
+        self.histories.keep(grown)
+        return f"{series.kind}, {_hours(series)} h; {grown.intensity_g_per_kwh.size / 24:.0f} days are known"
+
+
+def _hours(series: SignalSeries) -> int:
+    return round((series.end_s - series.start_s) / 3600.0)
+
+
+def _stale(recorded: Recorded, now_utc: datetime) -> bool:
+    learnt_s = recorded.said.get("learnt_utc_s")
+    return not isinstance(learnt_s, int | float) or not 0 <= now_utc.timestamp() - learnt_s < LEARN_EVERY_S
+
+
+def rebuilt(store: Store, source: SignalSource, zone: ZoneId) -> Recorded | None:
+    """The record made anew from all vintages in the store; None where there are none."""
+    everything = Span(from_epoch_s(0.0), from_epoch_s(4e9))
+    found: Recorded | None = None
+    for series in store.signals.overlapping(zone, source.frame, everything, ACTUALS, source=source.name):
+        found = with_series(found, replace(series, note=""))
+    return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process of this machine records into the folder now, and none begins before this ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # a system without file locks: one process is the user's own promise there
+        yield True
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest, Response, Session
 
+    from lowtide_providers.limits import Limits
+
 _RETRIED = (429, 500, 502, 503, 504)
 _RETRIES_UNANSWERED = 1  # each may cost a whole time-out, and somebody waits
 _FIRST_WAIT_S = 0.5
@@ -36,11 +38,13 @@ class Http:
         retries: After 429 and 5xx (a time-out or a refusal is tried once more); waits double, are jittered and follow
             ``Retry-After``. Where that asks for more than 20 s, the answer stands and the error says how long.
         offline: Refuse before any socket is opened.
+        limits: Gives each request its turn, over all processes; None asks at once.
     """
 
     timeout_s: float = 10.0
     retries: int = 3
     offline: bool = False
+    limits: Limits | None = None
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
 
     def get_json(
@@ -161,6 +165,7 @@ class Http:
         attempt = 0
         while True:
             asked_s: float | None = None
+            self._wait_for_turn(question)
             try:
                 response = session.get(
                     question.url,
@@ -174,10 +179,28 @@ class Http:
                     raise
             else:
                 asked_s = _retry_after_s(response)
+                if self.limits is not None and response.status_code == requests.codes.too_many and asked_s:
+                    self.limits.hold(question.url, asked_s)
                 if response.status_code not in _RETRIED or attempt >= self.retries or (asked_s or 0) > _LONGEST_WAIT_S:
                     return response
             self.sleep(max(asked_s or 0.0, _back_off_s(attempt)))
             attempt += 1
+
+    def _wait_for_turn(self, question: _Question) -> None:
+        if self.limits is None:
+            return
+        wait_s = self.limits.take_turn(question.url, longest_s=self.timeout_s)
+        if wait_s > self.timeout_s:
+            raise Unavailable(
+                f"{question.provider} was not asked: it may not be for another {wait_s:.0f} s "
+                f"(its limit of requests): {question.operation}.",
+                provider=question.provider,
+                operation=question.operation,
+                retry_after_s=wait_s,
+                hint="Try again later, or plan without it: --signal climatology.",
+            )
+        if wait_s:
+            self.sleep(wait_s)
 
 
 @dataclass(frozen=True, slots=True)

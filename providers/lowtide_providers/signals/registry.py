@@ -114,6 +114,13 @@ def _electricitymaps(settings: SignalSettings) -> SignalSource:
     return _cached(ElectricityMapsSource(settings.key("electricitymaps_token"), settings.http), settings)
 
 
+def _watttime(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.watttime import WattTimeSource
+
+    user, password = settings.key("watttime_user"), settings.key("watttime_password")
+    return _cached(WattTimeSource(user, password, settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -127,6 +134,7 @@ def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
+    "watttime": _watttime,
     "climatology": _climatology,
     "static": _static,
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
@@ -11,14 +14,19 @@ from typing import TYPE_CHECKING, NoReturn
 from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
+
+    from lowtide_providers.limits import Limits
 
 _RETRIED = (429, 500, 502, 503, 504)
 _RETRIES_UNANSWERED = 1  # each may cost a whole time-out, and somebody waits
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
+_LONGEST_TOLD, _LONGEST_SAID = 160, 1000  # characters of a body, in a message and in its facts
+_NAMES_OF_WORDS = ("error", "message", "title", "detail")
+_LOGGERS_OF_ADDRESSES = ("urllib3.connectionpool", "urllib3.util.retry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,13 @@ class Http:
         retries: After 429 and 5xx (a time-out or a refusal is tried once more); waits double, are jittered and follow
             ``Retry-After``. Where that asks for more than 20 s, the answer stands and the error says how long.
         offline: Refuse before any socket is opened.
+        limits: Gives each request its turn, over all processes; None asks at once.
     """
 
     timeout_s: float = 10.0
     retries: int = 3
     offline: bool = False
+    limits: Limits | None = None
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
 
     def get_json(
@@ -44,17 +54,85 @@ class Http:
         provider: str,
         operation: str,
         params: Mapping[str, str] | None = None,
+        secret_params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
     ) -> object:
         """The JSON body of a GET.
 
         Args:
             provider, operation: For the messages; address, parameters and headers are never told.
+            secret_params: Keys that must travel in the query; hidden in what the service says and in debug logs.
+            basic: User name and password, for HTTP Basic.
         Raises:
             Unavailable: Offline, no connection, time-out, 429 or 5xx after the retries.
-            Rejected: Another 4xx; ``facts`` hold its ``status`` and what it ``said``. NoData: 404.
+            Rejected: Another 4xx; ``facts`` hold its ``status`` and what it ``said``. NoData: 204, 404.
             Malformed: Another status, a redirect too (it would carry the key to a stranger), or not JSON.
         """
+        response = self._fine(_Question(url, provider, operation, params, secret_params, headers, basic))
+        import requests
+
+        try:
+            body: object = response.json()
+        except requests.JSONDecodeError as error:
+            raise Malformed(
+                f"{provider} answered something that is not JSON: {operation}.", provider=provider, operation=operation
+            ) from error
+        return body
+
+    def get_bytes(
+        self,
+        url: str,
+        *,
+        provider: str,
+        operation: str,
+        params: Mapping[str, str] | None = None,
+        secret_params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+    ) -> bytes:
+        """The body of a GET as it came (XML, ZIP); arguments and errors as in ``get_json``."""
+        accepting = {"Accept": "*/*", **(headers or {})}
+        question = _Question(url, provider, operation, params, secret_params, accepting, basic)
+        return self._fine(question).content
+
+    def get_text(
+        self,
+        url: str,
+        *,
+        provider: str,
+        operation: str,
+        params: Mapping[str, str] | None = None,
+        secret_params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+    ) -> str:
+        """The body of a GET as UTF-8 text; XML is better read from ``get_bytes``, because it names its own encoding.
+
+        Raises:
+            Malformed: It is not UTF-8; otherwise as in ``get_json``.
+        """
+        body = self.get_bytes(
+            url,
+            provider=provider,
+            operation=operation,
+            params=params,
+            secret_params=secret_params,
+            headers=headers,
+            basic=basic,
+        )
+        try:
+            return body.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Malformed(
+                f"{provider} answered something that is not UTF-8 text: {operation}.",
+                provider=provider,
+                operation=operation,
+            ) from error
+
+    def _fine(self, question: _Question) -> Response:
+        """The answer, where its status is 200."""
+        provider, operation = question.provider, question.operation
         if self.offline:
             raise Unavailable(
                 f"{provider} was not asked: lowtide is offline.",
@@ -65,7 +143,7 @@ class Http:
         import requests  # 0.2 s: only where the network is really asked
 
         try:
-            response = self._answer(url, params, headers)
+            response = self._answer(question)
         except requests.RequestException as error:
             # The library's own text holds the whole address, and so perhaps a key: only its kind is told.
             raise Unavailable(
@@ -75,35 +153,120 @@ class Http:
                 hint="Try again later, or plan without it: --signal climatology.",
             ) from None
         if response.status_code != requests.codes.ok:
-            raise_for(response, provider=provider, operation=operation, secrets=(headers or {}).values())
-        try:
-            body: object = response.json()
-        except requests.JSONDecodeError as error:
-            raise Malformed(
-                f"{provider} answered something that is not JSON: {operation}.", provider=provider, operation=operation
-            ) from error
-        return body
+            raise_for(response, provider=provider, operation=operation, secrets=question.secrets())
+        return response
 
-    def _answer(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> Response:
+    def _answer(self, question: _Question) -> Response:
         """The first answer that is not to be asked for again, or the last one."""
         import requests
 
+        session = _session()
+        _log_filter().secrets.update(_spellings(question.secret_params))
         attempt = 0
         while True:
             asked_s: float | None = None
+            self._wait_for_turn(question)
             try:
-                response = _session().get(
-                    url, params=params, headers=headers, timeout=self.timeout_s, allow_redirects=False
+                response = session.get(
+                    question.url,
+                    params={**(question.params or {}), **(question.secret_params or {})},
+                    headers=question.sent_headers(),
+                    timeout=self.timeout_s,
+                    allow_redirects=False,
                 )
             except (requests.ConnectionError, requests.Timeout):
                 if attempt >= min(self.retries, _RETRIES_UNANSWERED):
                     raise
             else:
                 asked_s = _retry_after_s(response)
+                if self.limits is not None and response.status_code == requests.codes.too_many and asked_s:
+                    self.limits.hold(question.url, asked_s)
                 if response.status_code not in _RETRIED or attempt >= self.retries or (asked_s or 0) > _LONGEST_WAIT_S:
                     return response
             self.sleep(max(asked_s or 0.0, _back_off_s(attempt)))
             attempt += 1
+
+    def _wait_for_turn(self, question: _Question) -> None:
+        if self.limits is None:
+            return
+        wait_s = self.limits.take_turn(question.url, longest_s=self.timeout_s)
+        if wait_s > self.timeout_s:
+            raise Unavailable(
+                f"{question.provider} was not asked: it may not be for another {wait_s:.0f} s "
+                f"(its limit of requests): {question.operation}.",
+                provider=question.provider,
+                operation=question.operation,
+                retry_after_s=wait_s,
+                hint="Try again later, or plan without it: --signal climatology.",
+            )
+        if wait_s:
+            self.sleep(wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One GET: what is sent, and how it is called in messages."""
+
+    url: str
+    provider: str
+    operation: str
+    params: Mapping[str, str] | None
+    secret_params: Mapping[str, str] | None = field(repr=False)
+    headers: Mapping[str, str] | None = field(repr=False)
+    basic: tuple[str, str] | None = field(repr=False)
+
+    def sent_headers(self) -> dict[str, str]:
+        sent = dict(self.headers or {})
+        if self.basic is not None:
+            # by hand: requests itself would write it in Latin-1, and fail for other letters
+            sent["Authorization"] = f"Basic {b64encode(':'.join(self.basic).encode()).decode()}"
+        return sent
+
+    def secrets(self) -> Iterator[str]:
+        """Everything that no message may tell: the longest spelling first, so that no half of one stays."""
+        from urllib.parse import urlsplit
+
+        sent = self.sent_headers()
+        words = [*sent.values(), sent.get("Authorization", "").rpartition(" ")[2]]
+        words += [*_spellings(self.secret_params), *(self.basic or ())[1:], urlsplit(self.url).password or ""]
+        yield from sorted(filter(None, words), key=len, reverse=True)
+
+
+def _spellings(secret_params: Mapping[str, str] | None) -> Iterator[str]:
+    """Each secret as it is, and as it stands in an address."""
+    from urllib.parse import quote, quote_plus
+
+    for secret in filter(None, (secret_params or {}).values()):
+        yield from (secret, quote(secret, safe=""), quote_plus(secret))
+
+
+class _HidingFilter(logging.Filter):
+    """Hides the keys that travel in a query from the log of urllib3, which tells every address at level DEBUG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        hidden = _hidden(said, sorted(self.secrets, key=len, reverse=True))
+        if hidden != said:
+            record.msg, record.args = hidden, ()
+        return True
+
+
+@cache
+def _log_filter() -> _HidingFilter:
+    found = _HidingFilter()
+    for name in _LOGGERS_OF_ADDRESSES:
+        logging.getLogger(name).addFilter(found)  # a logger's filter does not reach its children
+    return found
+
+
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "(hidden)")
+    return text
 
 
 @cache
@@ -114,9 +277,19 @@ def _session() -> Session:
     import requests
 
     session = requests.Session()
+    session.auth = _auth_of_address
     session.headers["User-Agent"] = f"lowtide/{version('lowtide')}"
     session.headers["Accept"] = "application/json"
     return session
+
+
+def _auth_of_address(request: PreparedRequest) -> PreparedRequest:
+    """Only what the address itself says: otherwise ~/.netrc would replace the key in our headers."""
+    from requests.auth import HTTPBasicAuth
+    from requests.utils import get_auth_from_url
+
+    user, password = get_auth_from_url(request.url or "")
+    return HTTPBasicAuth(user, password)(request) if user or password else request
 
 
 def _back_off_s(attempt: int) -> float:
@@ -130,7 +303,7 @@ def raise_for(response: Response, *, provider: str, operation: str, secrets: Ite
     error: type[ProviderError]
     if status in _RETRIED:
         error, hint = Unavailable, "Try again later, or plan without it: --signal climatology."
-    elif status == 404:
+    elif status in (204, 404):
         error, hint = NoData, "Choose another source, zone or time."
     elif status in (401, 403):
         error, hint = Rejected, "Check the key, and whether its plan covers this zone."
@@ -138,8 +311,9 @@ def raise_for(response: Response, *, provider: str, operation: str, secrets: Ite
         error, hint = Rejected, "Choose another source, zone or time."
     else:
         error, hint = Malformed, "Please report it with this message."
+    told = f" ({said[:_LONGEST_TOLD]})" if said else ""
     raise error(
-        f"{provider} answered {status}{f' ({said})' if said else ''}: {operation}.",
+        f"{provider} answered {status}{told}: {operation}.",
         provider=provider,
         operation=operation,
         retry_after_s=_retry_after_s(response),
@@ -150,19 +324,17 @@ def raise_for(response: Response, *, provider: str, operation: str, secrets: Ite
 
 
 def _said(response: Response, secrets: Iterable[str]) -> str:
-    """What the body says in words, in whatever envelope; short, one line, without the keys that were sent."""
+    """What the body says in words, in whatever envelope; one line, without markup and the keys that were sent."""
     try:
         body = response.json()
     except ValueError:
-        text: object = response.text
+        words = [re.sub(r"<[^>]*>", " ", response.text)]
     else:
-        text = body.get("error") or body.get("message") if isinstance(body, dict) else ""
-        if isinstance(text, dict):
-            text = text.get("message") or text.get("code")
-    line = " ".join(str(text or "").split())
-    for secret in filter(None, secrets):
-        line = line.replace(secret, "(hidden)")
-    return line[:160]
+        named = [body.get(name) for name in _NAMES_OF_WORDS] if isinstance(body, dict) else []
+        inner = [word.get("message") or word.get("code") if isinstance(word, dict) else word for word in named]
+        words = [word for word in inner if isinstance(word, str)]
+    line = ": ".join(" ".join(word.split()).rstrip(":") for word in dict.fromkeys(words))
+    return _hidden(line, secrets)[:_LONGEST_SAID]
 
 
 def _retry_after_s(response: Response) -> float | None:

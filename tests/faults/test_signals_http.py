@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from lowtide_providers.http import Http
 from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
 from lowtide_providers.signals.gb_neso import GbNesoSource
 from lowtide_providers.signals.registry import SignalSettings, build_source
+from lowtide_providers.signals.watttime import WattTimeSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,3 +216,34 @@ def test_it_says_who_it_is(net: responses.RequestsMock, http: Http) -> None:
     net.get("https://invented.example/", json=[])
     http.get_json("https://invented.example/", provider="invented", operation="x")
     assert net.calls[0].request.headers["User-Agent"].startswith("lowtide/")
+
+
+@pytest.mark.parametrize("said", ["Invalid scope: {}", "{} is not accepted"])
+@pytest.mark.parametrize("failing", ["login", "v3/forecast"])
+def test_neither_the_password_nor_the_token_of_watttime_is_told(
+    net: responses.RequestsMock, http: Http, caplog: pytest.LogCaptureFixture, failing: str, said: str
+) -> None:
+    token = "t0ken-that-nobody-may-see"
+    sent = f"{said.format(KEY)} {token} {b64encode(f'somebody:{KEY}'.encode()).decode()}"
+    if failing != "login":
+        net.get("https://api.watttime.org/login", json={"token": token})
+        sent = said.format(token)
+    net.get(f"https://api.watttime.org/{failing}", status=403, json={"error": sent})
+    source = WattTimeSource("somebody", KEY, http, now_utc=lambda: NOW)
+    settings = SignalSettings(keys={"watttime_user": "somebody", "watttime_password": KEY})
+    with caplog.at_level(logging.DEBUG), pytest.raises(Rejected) as caught:
+        source.fetch(ZoneId("US-CAL-CISO"), SPAN, "forecast")
+    cause = caught.value.__cause__
+    assert isinstance(cause, Rejected)
+    shown = "".join(traceback.format_exception(caught.value)) + f"{caught.value!r} {caught.value.facts} {cause.facts}"
+    shown += f"{source!r} {settings!r} {build_source('watttime', settings)!r} {caplog.text}"
+    secrets = [KEY, b64encode(f"somebody:{KEY}".encode()).decode()] + [token] * (failing != "login")
+    assert not [secret for secret in secrets if secret in shown]
+    assert "(hidden)" in str(cause.facts["said"]), "the service said nothing: this test sees nothing"
+
+
+def test_a_watttime_login_is_not_redirected_with_the_password(net: responses.RequestsMock, http: Http) -> None:
+    net.get("https://api.watttime.org/login", status=302, headers={"Location": "https://stranger/"})
+    with pytest.raises(Malformed):
+        WattTimeSource("somebody", KEY, http).fetch(ZoneId("US-CAL-CISO"), SPAN, "forecast")
+    assert len(net.calls) == 1

@@ -16,6 +16,7 @@ from lowtide_core.errors import InputError, LowtideError, NoData, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame, SignalSeries
 from lowtide_core.spans import Span, iso_utc, parse_iso_utc
+from lowtide_providers.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ class CachedSource:
         max_age_s: How long a forecast, and how long an actual, is served without asking.
         stale_max_age_s: How old an answer may be that is served when the source is unavailable; its note says so.
             0 serves none.
+        patience_s: How long to wait for another process that asks the same; its answer is then served.
     """
 
     inner: SignalSource
@@ -47,6 +49,7 @@ class CachedSource:
     max_age_s: float = 1800.0
     actual_max_age_s: float = 300.0
     stale_max_age_s: float = 86400.0
+    patience_s: float = 30.0
     now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
 
     @property
@@ -61,13 +64,26 @@ class CachedSource:
         return self.inner.covers(zone)
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        now_utc = self.now_utc()
         folder = self.store_dir / f"{self.name}_{zone}_{wanted}".replace("/", "_")
         notes: list[str] = []
+        found = self._fresh(folder, span, wanted, notes)
+        if found is not None:
+            return found
+        with locked(folder / "lock", patience_s=self.patience_s):
+            found = self._fresh(folder, span, wanted, notes)  # what another asked for meanwhile
+            return found if found is not None else self._asked(folder, zone, span, wanted, notes)
+
+    def _fresh(self, folder: Path, span: Span, wanted: Wanted, notes: list[str]) -> SignalSeries | None:
+        """What need not be asked for again; ``notes`` are told of what was passed over."""
         fresh_s = self.max_age_s if wanted == "forecast" else self.actual_max_age_s
-        for series, asked in _kept(folder, now_utc, fresh_s, notes):
+        for series, asked in _kept(folder, self.now_utc(), fresh_s, notes):
             if asked.start_utc <= span.start_utc and span.end_utc <= asked.end_utc:
                 return _part(series, span, wanted, notes)
+        return None
+
+    def _asked(self, folder: Path, zone: ZoneId, span: Span, wanted: Wanted, notes: list[str]) -> SignalSeries:
+        """The inner source's answer, kept; or a stale one, where there is none."""
+        now_utc = self.now_utc()
         asked = _widened(span, wanted)
         try:
             series = self.inner.fetch(zone, asked, wanted)

@@ -1,4 +1,4 @@
-"""Electricity Maps, version 4 of its API: what a key really opens is asked, not assumed."""
+"""Electricity Maps, version 4 of its API, or 3 where 4 is gone: what a key really opens is asked, not assumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ _HISTORY = timedelta(hours=24)
 _MOST_DAYS = timedelta(days=10)  # of one question for the past
 _ENVELOPES = ("data", "history", "forecast")
 _SANDBOX = "SANDBOX"
+_VERSION, _OLDER_VERSION = "v4", "v3"  # of one shape, in all that is asked for here
+_NO_SUCH_PATH = ("no route matched", "cannot get")
+_SYNTHETIC_TIER = "TIER_C"
 ALL = "*"
+
+_without_version: set[str] = set()
+"""Hosts at which the newer version was not found, in this process."""
 
 
 def _now_utc() -> datetime:
@@ -40,7 +46,7 @@ class ElectricityMapsSource:
     token: str = field(repr=False)
     http: Http = field(default_factory=Http)
     now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
-    base_url: str = "https://api.electricitymaps.com/v4"
+    base_url: str = "https://api.electricitymaps.com"
     name: str = "electricitymaps"
     frame: Frame = LIFECYCLE_CONSUMPTION
     _probed: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -70,6 +76,11 @@ class ElectricityMapsSource:
         Raises:
             NoData: It has no such zone.
         """
+        access = self._zone_entry(zone).get("access")
+        return frozenset(str(item) for item in access) if isinstance(access, list) else None
+
+    def _zone_entry(self, zone: ZoneId) -> dict[str, Any]:
+        """What the service says of the zone and, as far as it knows the key, of its access there."""
         if "/zones" not in self._probed:
             self._probed["/zones"] = self._get("/zones", {})
         zones = self._probed["/zones"]
@@ -82,14 +93,22 @@ class ElectricityMapsSource:
                 hint=nearest(zone, zones) or "Choose another source.",
                 zone=zone,
             )
-        access = entry.get("access")
-        return frozenset(str(item) for item in access) if isinstance(access, list) else None
+        return entry
 
     def _forecast_rows(self, zone: ZoneId, span: Span) -> list[dict[str, Any]]:
         try:
-            opened = self.capabilities(zone)
+            opened, tier = self.capabilities(zone), self._zone_entry(zone).get("tier")
         except Unavailable:  # seen to fail while the data endpoints answer
-            opened = None
+            opened, tier = None, None
+        if tier == _SYNTHETIC_TIER:
+            raise NoData(
+                f"Electricity Maps makes the curve of {zone} from monthly or yearly figures ({tier}).",
+                provider=self.name,
+                operation=f"forecast of {zone}",
+                hint="It is good for no choice of time: use another source, or --signal climatology.",
+                zone=zone,
+                tier=tier,
+            )
         if opened is not None and not opened & {ALL, "carbon-intensity/forecast"}:
             raise _not_in_plan(self.name, f"forecast of {zone}")
         needed_h = (span.end_utc - self.now_utc()) / _STEP
@@ -150,6 +169,9 @@ class ElectricityMapsSource:
     def _rows(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
         """Rows in whichever envelope, all of the zone that was asked for."""
         body = self._get(path, asked)
+        step = body.get("temporalGranularity", "hourly")
+        if step != "hourly":
+            raise unknown_shape(ValueError(f"steps are {step}, not hourly"), provider=self.name, operation=path)
         rows = next((body[name] for name in _ENVELOPES if name in body), [body])
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise unknown_shape(TypeError("rows are not a list of objects"), provider=self.name, operation=path)
@@ -167,13 +189,7 @@ class ElectricityMapsSource:
     def _get(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
         operation = f"{path.removeprefix('/')} {asked.get('zone', '')}".strip()
         try:
-            body = self.http.get_json(
-                self.base_url + path,
-                provider=self.name,
-                operation=operation,
-                params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
-                headers={"auth-token": self.token},
-            )
+            body = self._answer(path, asked, operation)
         except Rejected as error:
             raise _refusal(error) from error
         if not isinstance(body, dict):
@@ -181,6 +197,28 @@ class ElectricityMapsSource:
         if _SANDBOX in str(body.get("_disclaimer", "")).upper():
             self._raise_sandbox()
         return body
+
+    def _answer(self, path: str, asked: dict[str, str], operation: str) -> object:
+        """The body, of the older version where the newer one has no such path."""
+        if self.base_url not in _without_version:
+            try:
+                return self._answer_of(_VERSION, path, asked, operation)
+            except NoData as error:
+                said = str(error.facts.get("said", "")).lower()
+                if not any(words in said for words in _NO_SUCH_PATH):
+                    raise
+        body = self._answer_of(_OLDER_VERSION, path, asked, operation)
+        _without_version.add(self.base_url)
+        return body
+
+    def _answer_of(self, version: str, path: str, asked: dict[str, str], operation: str) -> object:
+        return self.http.get_json(
+            f"{self.base_url}/{version}{path}",
+            provider=self.name,
+            operation=operation,
+            params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
+            headers={"auth-token": self.token},
+        )
 
     def _series(self, zone: ZoneId, rows: list[dict[str, Any]], span: Span, wanted: Wanted) -> SignalSeries:
         try:
@@ -200,8 +238,8 @@ class ElectricityMapsSource:
             )
         start_utc, values = run
         now_utc = self.now_utc()
-        estimated = any(guessed for at, _, guessed in read if span.start_utc - _STEP < at < span.end_utc)
-        kind: SeriesKind = "estimated" if wanted == "actual" and estimated else wanted
+        methods = {method for at, _, method in read if method and span.start_utc - _STEP < at < span.end_utc}
+        kind: SeriesKind = "estimated" if wanted == "actual" and methods else wanted
         return SignalSeries(
             zone=zone,
             start_utc=start_utc,
@@ -212,18 +250,26 @@ class ElectricityMapsSource:
             source=self.name,
             issued_at=now_utc if wanted == "forecast" else None,
             fetched_at=now_utc,
-            # ``updatedAt`` of a forecast is the time of the answer, not of the model
-            note="issued when fetched: Electricity Maps does not say when" if wanted == "forecast" else "",
+            note=_note(wanted, methods),
         )
 
-    def _readable(self, rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, float, bool]]:
-        """Start, g/kWh and whether it is estimated, of each row."""
+    def _readable(self, rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, float, str]]:
+        """Start, g/kWh and how it was estimated (empty: it was not), of each row."""
         for row in rows:
             if _SANDBOX in str(row.get("estimationMethod")):
                 self._raise_sandbox()
             if row.get("emissionFactorType", self.frame.scope) != self.frame.scope:
                 raise ValueError(f"factors are {row['emissionFactorType']}, not {self.frame.scope}")
-            yield parse_iso_utc(row["datetime"]), as_intensity(row["carbonIntensity"]), bool(row.get("isEstimated"))
+            if row.get("flowTraced") is False:
+                raise ValueError("imports are not traced")
+            method = str(row.get("estimationMethod") or "no method told") if row.get("isEstimated") else ""
+            yield parse_iso_utc(row["datetime"]), as_intensity(row["carbonIntensity"]), method
+
+
+def _note(wanted: Wanted, methods: set[str]) -> str:
+    if wanted == "forecast":  # its ``updatedAt`` is the time of the answer, not of the model
+        return "issued when fetched: Electricity Maps does not say when"
+    return f"estimated in part or whole: {', '.join(sorted(methods))}" if methods else ""
 
 
 def _pieces(span: Span, now_utc: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -72,7 +72,8 @@ class SignalSettings:
     Attributes:
         keys: What sources need to be told, by the names of ``keys.KEY_NAMES``; see ``key``.
         as_of_utc: The time of planning: a file's later forecasts are not known yet; None is now.
-        cache_dir: Where answers from the network are kept; None keeps none.
+        cache_dir: Where answers from the network are kept, and the turns of all processes; None keeps none.
+        background: Nobody waits for the answers (recording): limits that are only supposed are kept as well.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -81,12 +82,17 @@ class SignalSettings:
     retries: int = 3
     as_of_utc: datetime | None = None
     cache_dir: str | Path | None = None
+    background: bool = False
 
     @property
     def http(self) -> Http:
-        from lowtide_providers.http import Http
+        from pathlib import Path
 
-        return Http(self.timeout_s, self.retries, self.offline)
+        from lowtide_providers.http import Http
+        from lowtide_providers.limits import limits_of
+
+        folder = None if self.cache_dir is None else Path(self.cache_dir) / "limits"
+        return Http(self.timeout_s, self.retries, self.offline, limits_of(folder, self.background))
 
     def key(self, setting: str) -> str:
         """What the user set under that name; empty where nothing is set."""
@@ -153,6 +159,13 @@ def _electricitymaps(settings: SignalSettings) -> SignalSource:
     return _cached(ElectricityMapsSource(settings.key("electricitymaps_token"), settings.http), settings)
 
 
+def _watttime(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.watttime import WattTimeSource
+
+    user, password = settings.key("watttime_user"), settings.key("watttime_password")
+    return _cached(WattTimeSource(user, password, settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -166,6 +179,7 @@ def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
+    "watttime": _watttime,
     "climatology": _climatology,
     "static": _static,
 }

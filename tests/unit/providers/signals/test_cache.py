@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from lowtide_core.errors import Malformed, NoData, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import Span
+from lowtide_providers.locks import locked
 from lowtide_providers.signals.cache import CachedSource
 
 if TYPE_CHECKING:
@@ -251,3 +254,59 @@ def test_many_writers_leave_only_whole_files(world: World, cached: CachedSource,
     assert "stale" in series.note
     assert "damaged" not in series.note
     assert not list((tmp_path / "cache").rglob(".*"))
+
+
+_FETCH = """
+import sys, time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+import numpy as np
+from lowtide_core.series import LIFECYCLE_CONSUMPTION, SignalSeries
+from lowtide_core.spans import Span
+from lowtide_providers.signals.cache import CachedSource
+
+START = datetime(2026, 4, 1, 8, tzinfo=UTC)
+folder, other, own = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+
+@dataclass(frozen=True)
+class Slow:
+    name: str = "slow"
+    frame: object = LIFECYCLE_CONSUMPTION
+
+    def covers(self, zone):
+        return True
+
+    def fetch(self, zone, span, wanted):
+        with (folder / "asked").open("a") as file:
+            file.write("asked\\n")
+        for _ in range(3000):  # answers only when the other process asks as well, or has had the time to
+            if other.exists():
+                break
+            time.sleep(0.01)
+        time.sleep(0.3)
+        return SignalSeries(zone, span.start_utc, 3600.0, np.full(40, 7.0), self.frame, wanted, self.name)
+
+own.touch()
+source = CachedSource(Slow(), folder / "cache", now_utc=lambda: START)
+print(source.fetch("DE", Span(START, START + timedelta(hours=6)), "forecast").intensity_g_per_kwh[0])
+"""
+
+
+def test_two_processes_that_ask_the_same_at_once_ask_once(tmp_path: Path) -> None:
+    names = (str(tmp_path / "a"), str(tmp_path / "b"))
+    both = [
+        subprocess.Popen([sys.executable, "-c", _FETCH, str(tmp_path), *pair], stdout=subprocess.PIPE, text=True)
+        for pair in (names, names[::-1])
+    ]
+    said = [one.communicate(timeout=60)[0].strip() for one in both]
+    assert said == ["7.0", "7.0"]
+    assert (tmp_path / "asked").read_text().split() == ["asked"]
+
+
+def test_who_waits_too_long_for_another_asks_itself(world: World, cached: CachedSource, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / f"counting_{DE}_forecast"
+    with locked(folder / "lock", patience_s=0.0) as held:
+        assert held is not None
+        assert replace(cached, patience_s=0.1).fetch(DE, _span(), "forecast").covers(_span(hours=1))
+    assert len(world.asked) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import responses
 
-from lowtide_core.errors import Malformed, NoData, Rejected, Unavailable
+from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION
 from lowtide_core.spans import Span, iso_utc
@@ -248,4 +249,90 @@ def test_any_known_envelope_will_do(net: responses.RequestsMock, envelope: str) 
 def test_only_nulls_are_no_data(net: responses.RequestsMock) -> None:
     _answers(net, forecast={"zone": "DE", "forecast": [_row(i, None) for i in range(7)]})
     with pytest.raises(NoData):
+        _source().fetch(DE, SPAN, "forecast")
+
+
+@pytest.mark.parametrize("said", [{"message": "no Route matched with those values"}, {"error": "Cannot GET /v4/zones"}])
+def test_where_the_newer_version_is_gone_the_older_is_asked_from_then_on(
+    net: responses.RequestsMock, said: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    host = f"https://invented-{abs(hash(request.node.name))}.example"  # what is remembered is remembered by host
+    net.get(re.compile(f"{host}/v4/.*"), status=404, json=said)
+    net.get(f"{host}/v3/zones", json={"DE": {"access": ["*"]}})
+    net.get(f"{host}/v3/carbon-intensity/latest", json={"zone": "DE", **_row(0, 300)})
+    net.get(f"{host}/v3/carbon-intensity/forecast", json=_forecast())
+    for _ in range(2):
+        source = ElectricityMapsSource("invented-key", Http(retries=0), now_utc=lambda: NOW, base_url=host)
+        assert source.fetch(DE, SPAN, "forecast").covers(SPAN)
+    assert len([call for call in net.calls if "/v4/" in str(call.request.url)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {"error": "Invalid auth-token", "message": "no Route matched with those values"}),
+        (404, {"error": 'No recent data for zone "DE"'}),
+        (403, {"message": "no Route matched with those values"}),
+        (500, {"message": "no Route matched with those values"}),
+    ],
+)
+def test_another_no_is_no_reason_for_the_older_version(
+    net: responses.RequestsMock, status: int, body: dict[str, str]
+) -> None:
+    net.get(re.compile(f"{BASE}/.*"), status=status, json=body)
+    with pytest.raises(ProviderError):
+        _source().fetch(DE, SPAN, "forecast")
+    assert not [call for call in net.calls if "/v3/" in str(call.request.url)]
+
+
+def test_where_neither_version_has_it_nothing_is_remembered(net: responses.RequestsMock) -> None:
+    host = "https://invented-neither.example"
+    net.get(re.compile(f"{host}/.*"), status=404, json={"message": "no Route matched with those values"})
+    source = ElectricityMapsSource("invented-key", Http(retries=0), now_utc=lambda: NOW, base_url=host)
+    for _ in range(2):
+        with pytest.raises(NoData):
+            source.capabilities(DE)
+    assert [str(call.request.url).split("/")[3] for call in net.calls] == ["v4", "v3"] * 2
+
+
+@pytest.mark.parametrize("tier", ["TIER_A", "TIER_B", None, "TIER_C"])
+def test_a_synthetic_curve_is_no_forecast(net: responses.RequestsMock, tier: str | None) -> None:
+    net.get(f"{BASE}/zones", json={"DE": {"access": ["*"], "tier": tier}})
+    net.get(f"{BASE}/carbon-intensity/latest", json={"zone": "DE", **_row(0, 300)})
+    net.get(f"{BASE}/carbon-intensity/forecast", json=_forecast())
+    if tier != "TIER_C":
+        assert _source().fetch(DE, SPAN, "forecast").covers(SPAN)
+        return
+    with pytest.raises(NoData, match="DE from monthly or yearly figures") as caught:
+        _source().fetch(DE, SPAN, "forecast")
+    assert caught.value.facts["tier"] == "TIER_C"
+    assert not _asked(net, "forecast")
+
+
+def test_how_figures_were_estimated_is_told(net: responses.RequestsMock) -> None:
+    rows = [
+        _row(-4, 1, isEstimated=True, estimationMethod="OUTSIDE_THE_SPAN"),
+        _row(-3, 60, isEstimated=False, estimationMethod=None),
+        _row(-2, 61, isEstimated=True, estimationMethod="FORECASTS_HIERARCHY", flowTraced=True),
+        _row(-1, 62, isEstimated=True, createdAt="2026-06-08T00:00:00.000Z"),
+    ]
+    _answers(net, history={"zone": "DE", "history": rows, "temporalGranularity": "hourly"})
+    series = _source().fetch(DE, Span(START - 3 * HOUR, START), "actual")
+    assert series.kind == "estimated"
+    assert series.note == "estimated in part or whole: FORECASTS_HIERARCHY, no method told"
+    measured = _source().fetch(DE, Span(START - 3 * HOUR, START - 2 * HOUR), "actual")
+    assert (measured.kind, measured.note) == ("actual", "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**_forecast(), "temporalGranularity": "15_minutes"},
+        {"zone": "DE", "forecast": [_row(i, 1, flowTraced=False) for i in range(7)]},
+    ],
+    ids=["step", "production"],
+)
+def test_figures_of_another_kind_are_refused(net: responses.RequestsMock, body: object) -> None:
+    _answers(net, forecast=body)
+    with pytest.raises(Malformed, match=r"not (hourly|traced)"):
         _source().fetch(DE, SPAN, "forecast")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lowtide_providers.signals.chain import Merit
+
 if TYPE_CHECKING:
-    from lowtide.histories import Histories
+    from lowtide.histories import Histories, Recorded
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource, Wanted
     from lowtide_core.series import Frame, SignalSeries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.history import NAME as HISTORY
@@ -62,7 +62,8 @@ class Links:
         """The sources that ask the network, as they are: what is recorded is what they said."""
         named = tuple(name for name in self.chosen or DEFAULT_CHAIN if not _is_history(name))
         names = dict.fromkeys((*named, *ACTUAL_ONLY))
-        return tuple(build_source(name, self.settings) for name in names if name not in EMBEDDED)
+        settings = replace(self.settings, background=True)
+        return tuple(build_source(name, settings) for name in names if name not in EMBEDDED)
 
     def actuals(self, signal: str = "") -> tuple[SignalSource, ...]:
         """Every source that could have actuals, the one that a job demanded first."""

@@ -52,7 +52,7 @@ class Http:
             provider, operation: For the messages; address, parameters and headers are never told.
         Raises:
             Unavailable: Offline, no connection, time-out, 429 or 5xx after the retries.
-            Rejected: Another 4xx; ``facts`` hold its ``status`` and what it ``said``. NoData: 404.
+            Rejected: Another 4xx; ``facts`` hold its ``status`` and what it ``said``. NoData: 204, 404.
             Malformed: Another status, a redirect too (it would carry the key to a stranger), or not JSON.
         """
         if self.offline:
@@ -130,7 +130,7 @@ def raise_for(response: Response, *, provider: str, operation: str, secrets: Ite
     error: type[ProviderError]
     if status in _RETRIED:
         error, hint = Unavailable, "Try again later, or plan without it: --signal climatology."
-    elif status == 404:
+    elif status in (204, 404):
         error, hint = NoData, "Choose another source, zone or time."
     elif status in (401, 403):
         error, hint = Rejected, "Check the key, and whether its plan covers this zone."

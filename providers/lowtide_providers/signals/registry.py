@@ -108,6 +108,12 @@ def _electricitymaps(settings: SignalSettings) -> SignalSource:
     return _cached(ElectricityMapsSource(settings.key("electricitymaps_token"), settings.http), settings)
 
 
+def _energy_charts(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.energy_charts import EnergyChartsSource
+
+    return _cached(EnergyChartsSource(settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -121,6 +127,7 @@ def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
+    "energy-charts": _energy_charts,
     "climatology": _climatology,
     "static": _static,
 }

@@ -114,6 +114,12 @@ def _energy_charts(settings: SignalSettings) -> SignalSource:
     return _cached(EnergyChartsSource(settings.http), settings)
 
 
+def _energinet(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.energinet import EnerginetSource
+
+    return _cached(EnerginetSource(settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -128,6 +134,7 @@ _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
     "energy-charts": _energy_charts,
+    "energinet": _energinet,
     "climatology": _climatology,
     "static": _static,
 }

@@ -120,6 +120,12 @@ def _energinet(settings: SignalSettings) -> SignalSource:
     return _cached(EnerginetSource(settings.http), settings)
 
 
+def _eco2mix(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.eco2mix import Eco2mixSource
+
+    return _cached(Eco2mixSource(settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -135,6 +141,7 @@ _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "electricitymaps": _electricitymaps,
     "energy-charts": _energy_charts,
     "energinet": _energinet,
+    "eco2mix": _eco2mix,
     "climatology": _climatology,
     "static": _static,
 }

@@ -6,6 +6,7 @@ import logging
 import re
 import traceback
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,11 @@ from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unav
 from lowtide_core.places import ZoneId
 from lowtide_core.spans import Span
 from lowtide_providers.http import Http
+from lowtide_providers.signals.carbon_aware_sdk import CarbonAwareSdkSource, read_statement
+from lowtide_providers.signals.eco2mix import Eco2mixSource
 from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
+from lowtide_providers.signals.energinet import EnerginetSource
+from lowtide_providers.signals.energy_charts import EnergyChartsSource
 from lowtide_providers.signals.gb_neso import GbNesoSource
 from lowtide_providers.signals.registry import SignalSettings, build_source
 from lowtide_providers.signals.watttime import WattTimeSource
@@ -25,7 +30,7 @@ from lowtide_providers.signals.watttime import WattTimeSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lowtide_core.ports import SignalSource
+    from lowtide_core.ports import SignalSource, Wanted
 
 NOW = datetime(2026, 5, 4, 9, 10, tzinfo=UTC)
 SPAN = Span(NOW, NOW + timedelta(hours=6))
@@ -50,14 +55,19 @@ def http(waits: list[float]) -> Http:
     return Http(timeout_s=1.0, retries=3, sleep=waits.append)
 
 
-def _sources(http: Http) -> tuple[SignalSource, ...]:
-    return (
-        GbNesoSource(http, now_utc=lambda: NOW),
-        ElectricityMapsSource(KEY, http, now_utc=lambda: NOW),
-    )
+_SDK = CarbonAwareSdkSource(f"https://user:{KEY}@sdk.example", read_statement("watttime"))
+SOURCES: dict[str, tuple[SignalSource, str, Wanted]] = {
+    "gb-neso": (GbNesoSource(now_utc=lambda: NOW), "GB", "forecast"),
+    "electricitymaps": (ElectricityMapsSource(KEY, now_utc=lambda: NOW), "GB", "forecast"),
+    "energy-charts": (EnergyChartsSource(now_utc=lambda: NOW), "DE", "forecast"),
+    "energinet": (EnerginetSource(now_utc=lambda: NOW), "DK-DK2", "forecast"),
+    "eco2mix": (Eco2mixSource(now_utc=lambda: NOW), "FR", "actual"),
+    "carbon-aware-sdk": (_SDK, "GB", "forecast"),
+}
+"""Name -> a source, a zone that it has, and what it can be asked for."""
 
 
-@pytest.mark.parametrize("index", [0, 1], ids=["gb-neso", "electricitymaps"])
+@pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
@@ -82,16 +92,18 @@ def _sources(http: Http) -> tuple[SignalSource, ...]:
     ],
 )
 def test_every_failure_has_its_type(
-    net: responses.RequestsMock, http: Http, index: int, status: int, body: str, error: type[ProviderError]
+    net: responses.RequestsMock, http: Http, name: str, status: int, body: str, error: type[ProviderError]
 ) -> None:
     net.get(ANYWHERE, status=status, body=body)
-    source = _sources(http)[index]
+    source, zone, wanted = SOURCES[name]
     with pytest.raises(ProviderError) as caught:
-        source.fetch(GB, SPAN, "forecast")
+        replace(source, http=http).fetch(ZoneId(zone), SPAN, wanted)  # type: ignore[type-var]
     assert type(caught.value) is error
-    assert caught.value.provider == source.name
+    assert caught.value.provider == name
     assert caught.value.operation
     assert "\n" not in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value)) + f"{caught.value!r} {caught.value.facts} {source!r}"
+    assert KEY not in shown
 
 
 @pytest.mark.parametrize(

@@ -166,20 +166,51 @@ def _watttime(settings: SignalSettings) -> SignalSource:
     return _cached(WattTimeSource(user, password, settings.http), settings)
 
 
-def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
+def _energy_charts(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.energy_charts import EnergyChartsSource
+
+    return _cached(EnergyChartsSource(settings.http), settings)
+
+
+def _energinet(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.energinet import EnerginetSource
+
+    return _cached(EnerginetSource(settings.http), settings)
+
+
+def _eco2mix(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.eco2mix import Eco2mixSource
+
+    return _cached(Eco2mixSource(settings.http), settings)
+
+
+def _carbon_aware_sdk(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.carbon_aware_sdk import source_of
+
+    setting = settings.key("carbon_aware_sdk_url")
+    return _cached(source_of(setting, settings.http), settings, apart=setting)
+
+
+def _cached(source: SignalSource, settings: SignalSettings, *, apart: str = "") -> SignalSource:
+    """The source with its answers kept; ``apart``: what decides which figures it gives, where its name does not."""
     if settings.cache_dir is None:
         return source
+    from hashlib import sha256
     from pathlib import Path
 
     from lowtide_providers.signals.cache import CachedSource
 
-    return CachedSource(source, Path(settings.cache_dir))
+    return CachedSource(source, Path(settings.cache_dir, sha256(apart.encode()).hexdigest()[:12] if apart else ""))
 
 
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
     "watttime": _watttime,
+    "energy-charts": _energy_charts,
+    "energinet": _energinet,
+    "eco2mix": _eco2mix,
+    "carbon-aware-sdk": _carbon_aware_sdk,
     "climatology": _climatology,
     "static": _static,
 }

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from lowtide_providers.signals.keys import KEY_NAMES
+
+_FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS")
+
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's settings, store, keys or zone of time."""
     home = tmp_path_factory.mktemp("home")
+    keys = {name for key in KEY_NAMES for name in key.environ}
     for name in list(os.environ):
-        if name.startswith(("LOWTIDE_", "XDG_", "ELECTRICITY", "CODECARBON_")) and name not in (
-            "LOWTIDE_TEST_DATA",
-            "LOWTIDE_EXAMPLES",
-            "LOWTIDE_KILLS",
-        ):
+        ours = name.startswith(("LOWTIDE_", "XDG_")) and name not in _FOR_TESTS
+        if ours or name in keys:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LOWTIDE_OFFLINE", "1")

@@ -25,7 +25,11 @@ FLEET = "name,duration,deadline,cpus,power\nindex,2h,24h,4,400W\ntrain,6h,24h,8,
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("readme")
+    """A home with the zone that the README sets first, so that each test here may also run alone."""
+    home = tmp_path_factory.mktemp("readme")
+    set_home = next(command for command in COMMANDS if command.startswith("lowtide config set home"))
+    subprocess.run(set_home.split(), cwd=home, env=environment(home), capture_output=True, check=True)
+    return home
 
 
 def environment(folder: Path) -> dict[str, str]:

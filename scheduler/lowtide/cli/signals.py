@@ -109,17 +109,17 @@ def _rows(wiring: Wiring, zone: ZoneId | None, *, probe: bool) -> list[_Row]:
 
 
 def _table(rows: list[_Row], zone: str, now_utc: datetime, *, probe: bool) -> list[str]:
-    heads = ["source", "key", "zones", zone, "reaches", "last success", "captured", "frame"]
+    heads = ["source", "key", "zones", zone, "reaches", "answered", "captured", "frame"]
     cells = [
         [
             row.source + ("" if row.in_chain else " *"),
-            row.key or "-",
+            "-" if not row.key else "missing" if row.key.startswith("no ") else "set",
             str(row.zones),
             _word(row.covers_zone),
             "-" if row.horizon_h is None else f"{row.horizon_h:g} h",
             _ago(row.last_success_utc, now_utc),
             "-" if row.captured_pct is None else f"{row.captured_pct:.0f} %",
-            row.frame,
+            row.frame.replace(",", ""),
         ]
         for row in rows
     ]

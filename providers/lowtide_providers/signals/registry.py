@@ -108,6 +108,12 @@ def _electricitymaps(settings: SignalSettings) -> SignalSource:
     return _cached(ElectricityMapsSource(settings.key("electricitymaps_token"), settings.http), settings)
 
 
+def _eia930(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.eia930 import Eia930Source
+
+    return _cached(Eia930Source(settings.key("eia_key"), settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -121,6 +127,7 @@ def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
+    "eia930": _eia930,
     "climatology": _climatology,
     "static": _static,
 }

@@ -34,21 +34,23 @@ def no_key(name: str, operation: str, hint: str) -> Rejected:
     )
 
 
-def refusal(error: Rejected, hint: str) -> Rejected:
-    """What a service refused, with its reason: ``key``, or ``request``.
-
-    Args:
-        hint: Where the key is set, for the first.
-    """
-    key = error.facts.get("status") in (401, 403)
+def refusal(error: Rejected, key_hint: str) -> Rejected:
+    """What a service refused, with its reason: ``key``, ``edge`` (it was not reached) or ``request``."""
+    status = error.facts.get("status")
+    if status == 403 and "access denied" in str(error.facts.get("said")).lower():
+        reason, hint = "edge", "It is not the key: try later, or from another network."
+    elif status in (401, 403):
+        reason, hint = "key", key_hint
+    else:
+        reason, hint = "request", error.hint
     return Rejected(
         error.message,
         provider=error.provider,
         operation=error.operation,
         retry_after_s=error.retry_after_s,
-        hint=hint if key else error.hint,
-        reason="key" if key else "request",
-        status=error.facts.get("status"),
+        hint=hint,
+        reason=reason,
+        status=status,
     )
 
 

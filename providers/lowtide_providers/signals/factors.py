@@ -46,7 +46,7 @@ DIRECT_G_PER_KWH: Mapping[Fuel, float] = {
     "other": 575,
     "unknown": 575,
 }
-_FACTORS: Mapping[Scope, Mapping[Fuel, float]] = {"lifecycle": LIFECYCLE_G_PER_KWH, "direct": DIRECT_G_PER_KWH}
+FACTORS_G_PER_KWH: Mapping[Scope, Mapping[Fuel, float]] = {"lifecycle": LIFECYCLE_G_PER_KWH, "direct": DIRECT_G_PER_KWH}
 
 
 def intensity_g_per_kwh(mix: Sequence[tuple[Fuel, FloatArray]], scope: Scope) -> FloatArray:
@@ -61,7 +61,7 @@ def intensity_g_per_kwh(mix: Sequence[tuple[Fuel, FloatArray]], scope: Scope) ->
         sum(factor x generation) / sum(generation): of production alone, what flows in from neighbours is not in it.
     """
     generated = np.maximum(np.array([values for _, values in mix]), 0.0)
-    factors = np.array([_FACTORS[scope][fuel] for fuel, _ in mix], dtype=np.float64)
+    factors = np.array([FACTORS_G_PER_KWH[scope][fuel] for fuel, _ in mix], dtype=np.float64)
     total = generated.sum(axis=0)
     # NaN > 0 is false: what is unknown stays NaN
     mean: FloatArray = np.divide(factors @ generated, total, out=np.full(total.shape, np.nan), where=total > 0)

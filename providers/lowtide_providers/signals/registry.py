@@ -114,6 +114,12 @@ def _eia930(settings: SignalSettings) -> SignalSource:
     return _cached(Eia930Source(settings.key("eia_key"), settings.http), settings)
 
 
+def _entsoe(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.entsoe import EntsoeSource
+
+    return _cached(EntsoeSource(settings.key("entsoe_token"), settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings) -> SignalSource:
     if settings.cache_dir is None:
         return source
@@ -128,6 +134,7 @@ _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
     "eia930": _eia930,
+    "entsoe": _entsoe,
     "climatology": _climatology,
     "static": _static,
 }

@@ -1,23 +1,21 @@
-"""What the sources that compute an intensity from generation share: their keys, their steps, their series."""
+"""What the sources that compute an intensity from generation share: frames, refusals, a fuel on steps."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowtide_core.errors import NoData, Rejected
-from lowtide_core.series import Frame, SignalSeries
-from lowtide_providers.signals.steps import regular
+from lowtide_core.series import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from datetime import timedelta
 
     from lowtide_core.places import ZoneId
-    from lowtide_core.ports import Wanted
     from lowtide_core.series import FloatArray
-    from lowtide_core.spans import Span
 
 LIFECYCLE_PRODUCTION = Frame("average", "lifecycle", "production")
 DIRECT_PRODUCTION = Frame("average", "direct", "production")
@@ -58,20 +56,9 @@ def unknown_zone(name: str, zone: ZoneId, operation: str, known: str) -> NoData:
     return NoData(f"{name} has {known}, not {zone}.", provider=name, operation=operation, zone=zone)
 
 
-def whole_steps(span: Span, step: timedelta) -> tuple[datetime, datetime]:
-    """Start and end of the steps that touch the span, in UTC; steps divide the day."""
-    start = span.start_utc.astimezone(UTC)
-    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight + (start - midnight) // step * step
-    return first, first - (first - span.end_utc) // step * step
-
-
-def pieces(start: datetime, end: datetime, longest: timedelta) -> Iterator[tuple[datetime, datetime]]:
-    """The same time in parts, none longer than a service answers at once."""
-    while start < end:
-        until = min(start + longest, end)
-        yield start, until
-        start = until
+def by_start(values: FloatArray, start_utc: datetime, step: timedelta) -> dict[datetime, float]:
+    """Start of each step -> value, (n,), of which the first holds from ``start_utc``."""
+    return {start_utc + index * step: float(value) for index, value in enumerate(values)}
 
 
 def on_steps(known: Mapping[datetime, float], start_utc: datetime, step: timedelta, count: int) -> FloatArray:
@@ -89,49 +76,3 @@ def on_steps(known: Mapping[datetime, float], start_utc: datetime, step: timedel
         if start_utc <= at < start_utc + count * step:
             values[(at - start_utc) // step] = value
     return values
-
-
-def computed_series(
-    values: FloatArray,
-    start_utc: datetime,
-    step: timedelta,
-    span: Span,
-    *,
-    zone: ZoneId,
-    wanted: Wanted,
-    frame: Frame,
-    source: str,
-    fetched_at: datetime,
-    issued_at: datetime | None = None,
-    note: str = NOTE,
-    hint: str = "",
-) -> SignalSeries:
-    """The known part of the span.
-
-    Args:
-        values: (n,), g/kWh, NaN where unknown; the first holds from ``start_utc``.
-    Raises:
-        NoData: Nothing is known in the span.
-    """
-    run = regular({start_utc + index * step: float(value) for index, value in enumerate(values)}, step, span)
-    if run is None:
-        raise NoData(
-            f"{source} has no {wanted} intensity of {zone} for {span}.",
-            provider=source,
-            operation=wanted,
-            hint=hint,
-            zone=zone,
-        )
-    first_utc, known = run
-    return SignalSeries(
-        zone=zone,
-        start_utc=first_utc,
-        step_s=step.total_seconds(),
-        intensity_g_per_kwh=known,
-        frame=frame,
-        kind=wanted,
-        source=source,
-        issued_at=issued_at,
-        fetched_at=fetched_at,
-        note=note,
-    )

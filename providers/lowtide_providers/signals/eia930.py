@@ -11,16 +11,15 @@ from lowtide_providers.http import Http
 from lowtide_providers.signals.computed import (
     LIFECYCLE_PRODUCTION,
     NOTE,
-    computed_series,
+    by_start,
     no_key,
     now_utc,
     on_steps,
     refusal,
     unknown_zone,
-    whole_steps,
 )
 from lowtide_providers.signals.factors import Fuel, intensity_g_per_kwh
-from lowtide_providers.signals.steps import UNREADABLE, as_number, unknown_shape
+from lowtide_providers.signals.steps import UNREADABLE, as_number, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,23 +99,21 @@ class Eia930Source:
             )
         if not self.key:
             raise no_key(self.name, wanted, _KEY_HINT)
-        start, end = whole_steps(span, _STEP)
+        start, end = floor_to(span.start_utc, _STEP), ceil_to(span.end_utc, _STEP)
         known = self._generation(RESPONDENTS[zone], start, end)
         strange = sorted(known.keys() - _FUELS.keys())
         count = (end - start) // _STEP
         mix: list[tuple[Fuel, Any]] = [
             (_FUELS.get(code, "unknown"), on_steps(hours, start, _STEP, count)) for code, hours in sorted(known.items())
         ]
-        return computed_series(
-            intensity_g_per_kwh(mix, self.frame.scope),
-            start,
+        return build_series(
+            by_start(intensity_g_per_kwh(mix, self.frame.scope), start, _STEP),
             _STEP,
             span,
+            source=self,
             zone=zone,
             wanted=wanted,
-            frame=self.frame,
-            source=self.name,
-            fetched_at=self.now_utc(),
+            now_utc=self.now_utc(),
             note=f"{NOTE}; fuel {', '.join(strange)} counted as unknown" if strange else NOTE,
             hint="Its figures come hours to a day late.",
         )

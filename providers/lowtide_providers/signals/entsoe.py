@@ -14,17 +14,15 @@ from lowtide_providers.http import Http
 from lowtide_providers.signals.computed import (
     LIFECYCLE_PRODUCTION,
     NOTE,
-    computed_series,
+    by_start,
     no_key,
     now_utc,
-    pieces,
     refusal,
     unknown_zone,
-    whole_steps,
 )
 from lowtide_providers.signals.entsoe_document import QUARTER, Acknowledgement, Block, on_quarters, read_document
 from lowtide_providers.signals.factors import FACTORS_G_PER_KWH, Fuel, intensity_g_per_kwh
-from lowtide_providers.signals.steps import UNREADABLE, unknown_shape
+from lowtide_providers.signals.steps import UNREADABLE, build_series, ceil_to, floor_to, pieces, unknown_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,24 +154,20 @@ class EntsoeSource:
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
         eic = self._eic(zone, wanted)
-        start, end = whole_steps(span, _HOUR)
+        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
         if wanted == "forecast":
             values, step, note = self._forecast(zone, eic, start, end)
         else:
             mix, step, note = self._generation(zone, eic, start, end)
             values = intensity_g_per_kwh(list(mix.values()), self.frame.scope)
-        now_utc = self.now_utc()
-        return computed_series(
-            _on_steps(values, step),
-            start,
+        return build_series(
+            by_start(_on_steps(values, step), start, step),
             step,
             span,
+            source=self,
             zone=zone,
             wanted=wanted,
-            frame=self.frame,
-            source=self.name,
-            fetched_at=now_utc,
-            issued_at=now_utc if wanted == "forecast" else None,
+            now_utc=self.now_utc(),
             note=note,
             hint="Its forecast ends with today, from the evening on with tomorrow; actuals come hours late.",
         )
@@ -185,7 +179,7 @@ class EntsoeSource:
             NoData: None of the three is out for the span. Others as in ``fetch``.
         """
         eic = self._eic(zone, "outlook")
-        start, end = whole_steps(span, _HOUR)
+        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
         count = (end - start) // QUARTER
         renewables = self._blocks("A69", "A01", "in_Domain", eic, start, end)
         load = self._blocks("A65", "A01", "outBiddingZone_Domain", eic, start, end)
@@ -257,7 +251,6 @@ class EntsoeSource:
         note += ", from wind, sun and total of the day ahead and the last day's other plants"
         if of_load:
             note += "; the load stands for the total, imports count as other plants"
-        note += "; issued when fetched: ENTSO-E does not say when"
         return values, min(block.step for block in (*renewables, *totals)), note
 
     def _blocks(

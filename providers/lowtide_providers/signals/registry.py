@@ -114,6 +114,12 @@ def _eia930(settings: SignalSettings) -> SignalSource:
     return _cached(Eia930Source(settings.key("eia_key"), settings.http), settings)
 
 
+def _openelectricity(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.openelectricity import OpenElectricitySource
+
+    return _cached(OpenElectricitySource(settings.key("openelectricity_key"), settings.http), settings)
+
+
 def _entsoe(settings: SignalSettings) -> SignalSource:
     from lowtide_providers.signals.entsoe import EntsoeSource
 
@@ -134,6 +140,7 @@ _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "gb-neso": _gb_neso,
     "electricitymaps": _electricitymaps,
     "eia930": _eia930,
+    "openelectricity": _openelectricity,
     "entsoe": _entsoe,
     "climatology": _climatology,
     "static": _static,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide_core.errors import LowtideError, Malformed
+from lowtide_core.errors import LowtideError, Malformed, NoData
+from lowtide_core.series import SignalSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from collections.abc import Iterator, Mapping
+    from datetime import timedelta
 
-    from lowtide_core.series import FloatArray
+    from lowtide_core.places import ZoneId
+    from lowtide_core.ports import SignalSource, Wanted
+    from lowtide_core.series import FloatArray, SeriesKind
     from lowtide_core.spans import Span
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREADABLE = (AttributeError, KeyError, LowtideError, TypeError, ValueError)
 """What reading rows of an unknown shape raises."""
@@ -68,6 +74,79 @@ def regular(rows: Mapping[datetime, float], step: timedelta, span: Span) -> tupl
             raise ValueError(f"{at.isoformat()} is not on the step")
         values[(at - first) // step] = value
     return first, values
+
+
+def build_series(
+    rows: Mapping[datetime, float],
+    step: timedelta,
+    span: Span,
+    *,
+    source: SignalSource,
+    zone: ZoneId,
+    wanted: Wanted,
+    now_utc: datetime,
+    kind: SeriesKind | None = None,
+    issued_at: datetime | None = None,
+    note: str = "",
+    hint: str = "",
+) -> SignalSeries:
+    """The rows of an answer within the span, as a series of that source.
+
+    Args:
+        rows: Start of a step -> g/kWh, NaN where unknown; in any order.
+        kind: What they are where it is not what was wanted.
+        issued_at: When a forecast was made; None: the source does not say, so now, and the note says that.
+        hint: For the message where nothing is known within the span.
+    Raises:
+        Malformed: A start is not on the step. NoData: Nothing is known.
+    """
+    try:
+        run = regular(rows, step, span)
+    except ValueError as error:
+        raise unknown_shape(error, provider=source.name, operation=f"{wanted} {zone}") from error
+    if run is None:
+        raise NoData(
+            f"{source.name} has no {wanted} intensity of {zone} for {span}.",
+            provider=source.name,
+            operation=f"{wanted} {zone}",
+            hint=hint,
+            zone=zone,
+        )
+    start_utc, values = run
+    notes = [note]
+    if wanted == "forecast" and issued_at is None:
+        issued_at = now_utc
+        notes.insert(0, f"issued when fetched: {source.name} does not say when")
+    return SignalSeries(
+        zone=zone,
+        start_utc=start_utc,
+        step_s=step.total_seconds(),
+        intensity_g_per_kwh=values,
+        frame=source.frame,
+        kind=kind or wanted,
+        source=source.name,
+        issued_at=issued_at if wanted == "forecast" else None,
+        fetched_at=now_utc,
+        note="; ".join(filter(None, notes)),
+    )
+
+
+def floor_to(instant: datetime, step: timedelta) -> datetime:
+    """The last whole multiple of the step since 1970 that is not after the instant, in UTC."""
+    return _EPOCH + (instant - _EPOCH) // step * step
+
+
+def ceil_to(instant: datetime, step: timedelta) -> datetime:
+    """The first whole multiple of the step since 1970 that is not before the instant, in UTC."""
+    return _EPOCH - (_EPOCH - instant) // step * step
+
+
+def pieces(start: datetime, end: datetime, most: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """``[start, end)`` in parts of at most that length, in order; none where it is empty."""
+    while start < end:
+        until = min(start + most, end)
+        yield start, until
+        start = until
 
 
 def unknown_shape(error: Exception, *, provider: str, operation: str) -> Malformed:

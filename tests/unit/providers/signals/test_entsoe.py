@@ -265,7 +265,7 @@ def test_a_forecast_is_wind_and_sun_and_the_last_mix_of_the_rest_up_to_the_total
     assert (series.start_utc, series.step_s, series.kind) == (START, 3600.0, "forecast")
     assert series.issued_at == series.fetched_at == NOW
     assert "production only" in series.note
-    assert "ENTSO-E does not say when" in series.note
+    assert "entsoe does not say when" in series.note
     asked = [(ask["documentType"], ask["processType"], ask["in_Domain"]) for ask in _asked(net)]
     eic = "10YNL----------L"
     assert asked == [("A69", "A01", eic), ("A71", "A01", eic), ("A75", "A16", eic)]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray, Frame, Scope, SignalSeries
 
 _HOUR = timedelta(hours=1)
-_MOST_DAYS = timedelta(days=360)  # of one question; the service refuses more than a year
+_MOST_DAYS = timedelta(days=30)  # of one question; it refuses more than a year, and is slow long before
 _RECENT = timedelta(hours=48)  # in which the last known mix is looked for
 _QUARTERS_OF_A_DAY = 96
 _KEY_HINT = "Set ENTSOE_API_KEY (lowtide config set entsoe_token TOKEN); a token is free on request to ENTSO-E."
@@ -214,8 +214,11 @@ class EntsoeSource:
         ended = max(0, (self.now_utc() - start) // QUARTER)  # a period may be filled beyond what has happened
         mix: dict[str, tuple[Fuel, FloatArray]] = {}
         for kind in sorted({block.psr_type for block in produced}):
-            values = _net([block for block in blocks if block.psr_type == kind], start, count)
-            first = min(block.start_utc for block in produced if block.psr_type == kind)
+            own = [block for block in blocks if block.psr_type == kind]
+            values = _net(own, start, count)
+            taken = on_quarters((block for block in own if block.consumed), start, count)
+            values[np.isnan(values) & ~np.isnan(taken)] = 0.0  # storage that fills, and tells only of that
+            first = min(block.start_utc for block in own if not block.consumed)
             values[: max(0, (first - start) // QUARTER)] = 0.0  # none before it is first told of
             values[ended:] = np.nan
             mix[kind] = (_FUELS.get(kind, "unknown"), values)
@@ -234,8 +237,8 @@ class EntsoeSource:
             totals, of_load = self._blocks("A65", "A01", "outBiddingZone_Domain", eic, start, end), True
         if not totals:
             raise self._nothing(zone, "day-ahead generation or load", "forecast", span)
-        kinds = {block.psr_type for block in renewables}
-        recent = self.now_utc().replace(minute=0, second=0, microsecond=0) + _HOUR
+        kinds = {block.psr_type for block in renewables} & {*_WIND, *_SOLAR}
+        recent = ceil_to(self.now_utc(), _HOUR)
         mix, _, note = self._generation(zone, eic, recent - _RECENT, recent)
         rest_g_per_kwh = _last_day_g_per_kwh([mix[kind] for kind in mix if kind not in kinds], self.frame.scope)
         if np.isnan(rest_g_per_kwh):
@@ -353,11 +356,10 @@ def _last_day_g_per_kwh(mix: Sequence[tuple[Fuel, FloatArray]], scope: Scope) ->
 
 
 def _net(blocks: Sequence[Block], start: datetime, count: int) -> FloatArray:
-    """What is produced less what is consumed; some tell only the one that happens."""
+    """What is produced less what is consumed, MW on quarters; NaN where production is not told."""
     produced = on_quarters((block for block in blocks if not block.consumed), start, count)
     consumed = on_quarters((block for block in blocks if block.consumed), start, count)
-    alone = np.isnan(produced) & ~np.isnan(consumed)
-    net: FloatArray = np.where(alone, 0.0, produced) - np.nan_to_num(consumed)
+    net: FloatArray = produced - np.nan_to_num(consumed)
     return net
 
 

@@ -212,16 +212,16 @@ def test_an_hour_with_one_silent_kind_is_a_gap_and_a_kind_is_none_before_it_is_t
     assert series.missing(PAST) == (Span(PAST.end_utc - HOUR, PAST.end_utc),)
 
 
-def test_a_long_past_is_asked_in_parts_of_less_than_a_year(net: responses.RequestsMock) -> None:
+def test_a_long_past_is_asked_in_parts(net: responses.RequestsMock) -> None:
     end = START - timedelta(days=2)
-    span = Span(end - timedelta(days=800), end)
+    span = Span(end - timedelta(days=70), end)
 
     def answer(request: Any) -> tuple[int, dict[str, str], str]:
         asked = parse_qs(urlsplit(request.url).query)
         first, last = (
             datetime.strptime(asked[name][0], "%Y%m%d%H%M").replace(tzinfo=UTC) for name in ("periodStart", "periodEnd")
         )
-        assert last - first <= timedelta(days=365)
+        assert last - first <= timedelta(days=30)
         if first == span.start_utc:
             return 200, {}, NO_MATCH  # the zone began to publish later
         return 200, {}, _document(_series("B04", [5] + [None] * ((last - first) // HOUR - 1), first, curve="A03"))
@@ -229,7 +229,7 @@ def test_a_long_past_is_asked_in_parts_of_less_than_a_year(net: responses.Reques
     net.add_callback(responses.GET, ADDRESS, answer)
     series = _source().fetch(NL, span, "actual")
     assert len(net.calls) == 3
-    assert series.start_utc == span.start_utc + timedelta(days=360)
+    assert series.start_utc == span.start_utc + timedelta(days=30)
     assert series.covers(Span(series.start_utc, span.end_utc))
 
 
@@ -286,6 +286,13 @@ def test_what_plants_are_planned_to_take_is_not_generated(net: responses.Request
     _answers(net, A69=_day_ahead(), A71=totals, A75=_recent())
     series = _source().fetch(NL, _hours(1), "forecast")
     np.testing.assert_allclose(series.intensity_g_per_kwh, (11 * 100 + 45 * 50 + REST * 850) / 1000)
+
+
+def test_a_total_of_which_only_what_is_taken_is_told_is_not_known(net: responses.RequestsMock) -> None:
+    totals = [_series("", [1000, None, 1000]), _series("", [0, 200, 0], out=True)]
+    _answers(net, A69=_day_ahead(), A71=totals, A75=_recent())
+    series = _source().fetch(NL, _hours(3), "forecast")
+    np.testing.assert_array_equal(np.isnan(series.intensity_g_per_kwh), [False, True, False])
 
 
 def test_sun_that_nobody_forecasts_belongs_to_the_rest(net: responses.RequestsMock) -> None:

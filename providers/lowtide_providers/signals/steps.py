@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-UNREADABLE = (AttributeError, KeyError, LowtideError, TypeError, ValueError)
+UNREADABLE = (AttributeError, KeyError, LowtideError, OverflowError, TypeError, ValueError)
 """What reading rows of an unknown shape raises."""
 
 

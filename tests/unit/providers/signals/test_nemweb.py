@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_the_market_knows_no_summer_time() -> None:
     rows = [_row(f"2026/10/04 {h:02d}:{m}:00") for h in range(1, 5) for m in ("00", "30")]
     starts = list(read_predispatch(_text(*rows), "NSW1").half_hours)
     assert len(starts) == 8
-    assert {b - a for a, b in zip(starts, starts[1:], strict=False)} == {timedelta(minutes=30)}
+    assert {b - a for a, b in pairwise(starts)} == {timedelta(minutes=30)}
 
 
 def test_only_the_region_and_the_market_s_own_run_count() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import responses
-from tests.contract import fakes_eu, fakes_keyed
+from tests.contract import fakes_eu, fakes_keyed, fakes_power
 
 from lowtide_core.errors import InputError, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
@@ -85,7 +85,7 @@ SOURCES: dict[str, Callable[[Path], SignalSource]] = {
     "cached gb-neso": lambda folder: CachedSource(_neso(folder), folder / "cache", now_utc=lambda: NOW),
     "cached electricitymaps": lambda folder: CachedSource(_maps(folder), folder / "cache", now_utc=lambda: NOW),
 }
-FAKES = (fakes_eu, fakes_keyed)
+FAKES = (fakes_eu, fakes_keyed, fakes_power)
 """Modules of invented answers: each has ``sources``, ``ZONES`` and ``add_answers``."""
 
 SOURCES |= {name: lambda _, make=make: make() for fakes in FAKES for name, make in fakes.sources(NO_WAIT, NOW).items()}
@@ -93,7 +93,7 @@ SOURCES |= {name: lambda _, make=make: make() for fakes in FAKES for name, make 
 ZONES = {name: zone for fakes in FAKES for name, zone in fakes.ZONES.items()}
 """Name of a source -> a zone that it has, where that is not Great Britain."""
 
-NO_FORECAST = (*fakes_eu.NO_FORECAST,)
+NO_FORECAST = (*fakes_eu.NO_FORECAST, *fakes_power.NO_FORECAST)
 
 
 @pytest.fixture(params=SOURCES)

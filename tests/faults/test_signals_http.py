@@ -20,10 +20,13 @@ from lowtide_core.spans import Span
 from lowtide_providers.http import Http
 from lowtide_providers.signals.carbon_aware_sdk import CarbonAwareSdkSource, read_statement
 from lowtide_providers.signals.eco2mix import Eco2mixSource
+from lowtide_providers.signals.eia930 import Eia930Source
 from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
 from lowtide_providers.signals.energinet import EnerginetSource
 from lowtide_providers.signals.energy_charts import EnergyChartsSource
+from lowtide_providers.signals.entsoe import EntsoeSource
 from lowtide_providers.signals.gb_neso import GbNesoSource
+from lowtide_providers.signals.openelectricity import OpenElectricitySource
 from lowtide_providers.signals.registry import SignalSettings, build_source
 from lowtide_providers.signals.watttime import WattTimeSource
 
@@ -62,6 +65,9 @@ SOURCES: dict[str, tuple[SignalSource, str, Wanted]] = {
     "energy-charts": (EnergyChartsSource(now_utc=lambda: NOW), "DE", "forecast"),
     "energinet": (EnerginetSource(now_utc=lambda: NOW), "DK-DK2", "forecast"),
     "eco2mix": (Eco2mixSource(now_utc=lambda: NOW), "FR", "actual"),
+    "eia930": (Eia930Source(KEY, now_utc=lambda: NOW), "US-TEX-ERCO", "actual"),
+    "openelectricity": (OpenElectricitySource(KEY, now_utc=lambda: NOW), "AU-NSW", "actual"),
+    "entsoe": (EntsoeSource(KEY, now_utc=lambda: NOW), "NL", "actual"),
     "carbon-aware-sdk": (_SDK, "GB", "forecast"),
 }
 """Name -> a source, a zone that it has, and what it can be asked for."""

@@ -21,13 +21,17 @@ HISTORY = "history"
 DEFAULT_CHAIN = (
     "gb-neso",
     "electricitymaps",
+    "energy-charts",
+    "energinet",
+    "openelectricity",
+    "entsoe",
     HISTORY,
     "climatology",
     "static",
 )
 """Average intensities only: a marginal source is used where somebody asks for it by name."""
 
-ACTUAL_ONLY: tuple[str, ...] = ()
+ACTUAL_ONLY = ("eia930", "eco2mix")
 """Sources without a forecast: they are recorded, and settle what ran."""
 
 EMBEDDED = ("climatology", "static")
@@ -191,6 +195,24 @@ def _carbon_aware_sdk(settings: SignalSettings) -> SignalSource:
     return _cached(source_of(setting, settings.http), settings, apart=setting)
 
 
+def _eia930(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.eia930 import Eia930Source
+
+    return _cached(Eia930Source(settings.key("eia_key"), settings.http), settings)
+
+
+def _openelectricity(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.openelectricity import OpenElectricitySource
+
+    return _cached(OpenElectricitySource(settings.key("openelectricity_key"), settings.http), settings)
+
+
+def _entsoe(settings: SignalSettings) -> SignalSource:
+    from lowtide_providers.signals.entsoe import EntsoeSource
+
+    return _cached(EntsoeSource(settings.key("entsoe_token"), settings.http), settings)
+
+
 def _cached(source: SignalSource, settings: SignalSettings, *, apart: str = "") -> SignalSource:
     """The source with its answers kept; ``apart``: what decides which figures it gives, where its name does not."""
     if settings.cache_dir is None:
@@ -211,6 +233,9 @@ _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {
     "energinet": _energinet,
     "eco2mix": _eco2mix,
     "carbon-aware-sdk": _carbon_aware_sdk,
+    "eia930": _eia930,
+    "openelectricity": _openelectricity,
+    "entsoe": _entsoe,
     "climatology": _climatology,
     "static": _static,
 }

@@ -31,13 +31,22 @@ def as_intensity(value: object) -> float:
     Raises:
         ValueError: Not a number, negative or infinite.
     """
+    number = as_number(value)
+    if number < 0:
+        raise ValueError(f"{value!r} is not an intensity")
+    return number
+
+
+def as_number(value: object) -> float:
+    """A number of JSON, also where it stands in quotes; None is a gap, NaN.
+
+    Raises:
+        ValueError: Not a number, or infinite.
+    """
     if value is None:
         return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is not an intensity")
-    number = float(value)
-    if number < 0 or np.isinf(number):
-        raise ValueError(f"{value!r} is not an intensity")
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or np.isinf(number := float(value)):
+        raise ValueError(f"{value!r} is not a number")
     return number
 
 

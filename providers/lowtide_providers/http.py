@@ -139,6 +139,7 @@ class Http:
                 provider=provider,
                 operation=operation,
                 hint="Unset LOWTIDE_OFFLINE (lowtide config set offline false) to allow the network.",
+                offline=True,
             )
         import requests  # 0.2 s: only where the network is really asked
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A link that was not used for a zone, and why."""
+    """A link that was not used for a zone, and why; ``by_wish``: the user wants the network left alone."""
 
     zone: ZoneId
     source: str
     why: str
+    by_wish: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _first(
         try:
             series = source.fetch(zone, span, wanted)
         except ProviderError as error:
-            refused.append(Skipped(zone, source.name, error.message))
+            refused.append(Skipped(zone, source.name, error.message, by_wish=bool(error.facts.get("offline"))))
             continue
         missing = series.missing(needed)
         if not missing:

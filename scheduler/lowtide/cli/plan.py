@@ -222,8 +222,7 @@ def _doubts(found: Quote) -> list[str]:
     if until_utc is not None:
         jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
         lines.append(f"{jobs} promised here until {figures.clock(until_utc)}: planned around {them}")
-    for skip in found.gathered.skipped:
-        lines.append(f"not used for {skip.zone}: {_reason(skip)}")
+    lines += [f"not used for {skip.zone}: {_reason(skip)}" for skip in found.gathered.skipped if not skip.by_wish]
     return lines
 
 

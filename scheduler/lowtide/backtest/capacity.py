@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.planning.fleet.columns import with_jobs
-from lowtide.planning.fleet.online import Standing, expected_jobs, plan_arrivals, plan_next
+from lowtide.planning.fleet.online import Standing, expected_jobs, plan_next
 from lowtide.planning.fleet.types import UNPLACED, FleetJobs, FleetProblem, Pool
+from lowtide_core.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,27 +48,41 @@ def replay_queue(
         progress: Told how many more jobs have come.
     """
     problem = queue_problem(came, jobs, cpus)
-    arrival = problem.jobs.release_step
-    start, pool = (np.full(jobs.count, UNPLACED, dtype=np.int64) for _ in range(2))
-    prices: FloatArray = np.zeros((1, 1, problem.steps))
-    plans = np.zeros(jobs.count, dtype=np.int64)
-    for now in np.unique(arrival).tolist():
-        known = np.flatnonzero(arrival <= now)
-        seen = _seen(problem, issued, now, came.step_s)
-        expected = expected_jobs(seen, arrival, now=now)
-        plans[known] += (start[known] == UNPLACED) | (start[known] >= now)
-        standing = Standing(start[known], pool[known], prices)
-        start[known], pool[known], prices = plan_next(with_jobs(seen, known), standing, now=now, expected=expected)
-        if progress is not None:
-            progress(int((arrival == now).sum()))
-    return Queue(np.where(start == UNPLACED, np.nan, start * came.step_s), plans)
+    return _played(problem, lambda now: _seen(problem, issued, now), progress)
 
 
 def queue_knowing(came: Came, jobs: ReplayJobs, cpus: float) -> Queue:
     """The same queue, had every intensity been known beforehand, though not the jobs to come."""
-    plan = plan_arrivals(queue_problem(came, jobs, cpus))
-    start = np.where(plan.start_step == UNPLACED, np.nan, plan.start_step * came.step_s)
-    return Queue(start, np.ones(jobs.count, dtype=np.int64))
+    problem = queue_problem(came, jobs, cpus)
+    return _played(problem, lambda _: problem, None)
+
+
+def _played(
+    problem: FleetProblem, seen_at: Callable[[int], FleetProblem], progress: Callable[[int], None] | None
+) -> Queue:
+    """Arrival by arrival: what has not started may move.
+
+    Notes:
+        Prices are carried from step to step. No job gives more for a place than what its dearest step emits; a price
+        above that only says that not all fit, and would grow with every step in which that is so.
+    """
+    arrival, count = problem.jobs.release_step, problem.jobs.count
+    demand = problem.jobs.demand[:, 0]
+    dearest_g = float(problem.pools[0].intensity_g_per_kwh.max() * problem.step_s / SECONDS_PER_HOUR)
+    most = dearest_g * float((problem.jobs.power_kw / demand).max())
+    start, pool = (np.full(count, UNPLACED, dtype=np.int64) for _ in range(2))
+    prices: FloatArray = np.zeros((1, 1, problem.steps))
+    plans = np.zeros(count, dtype=np.int64)
+    for now in np.unique(arrival).tolist():
+        known = np.flatnonzero(arrival <= now)
+        seen = seen_at(now)
+        plans[known] += (start[known] == UNPLACED) | (start[known] >= now)
+        standing = Standing(start[known], pool[known], np.minimum(prices, most))
+        expected = expected_jobs(seen, arrival, now=now)
+        start[known], pool[known], prices = plan_next(with_jobs(seen, known), standing, now=now, expected=expected)
+        if progress is not None:
+            progress(int((arrival == now).sum()))
+    return Queue(np.where(start == UNPLACED, np.nan, start * problem.step_s), plans)
 
 
 def queue_problem(came: Came, jobs: ReplayJobs, cpus: float) -> FleetProblem:
@@ -95,9 +110,9 @@ def queue_problem(came: Came, jobs: ReplayJobs, cpus: float) -> FleetProblem:
     return FleetProblem((pool,), columns, ("cpus",), came.step_s)
 
 
-def _seen(problem: FleetProblem, issued: Issued, now: int, step_s: float) -> FleetProblem:
+def _seen(problem: FleetProblem, issued: Issued, now: int) -> FleetProblem:
     """With the intensity that was forecast at that step; beyond it, the mean of the forecast."""
-    row = int(issued.newest(np.array([now * step_s]))[0])
+    row = int(issued.newest(np.array([now * problem.step_s]))[0])
     ahead = issued.values[row, now - int(issued.first_step[row]) :]
     known = ahead[~np.isnan(ahead)]
     intensity = np.full(problem.steps, float(known.mean()) if known.size else 0.0)

@@ -113,7 +113,7 @@ def mean_over_runs(came: Came, start_s: FloatArray, duration_s: FloatArray) -> F
 def _blocks(issued: Issued, jobs: ReplayJobs) -> Iterator[tuple[IntArray, Issued]]:
     """Jobs that came one after another, with the forecasts that they may see."""
     first = np.maximum(issued.newest(jobs.earliest_s), 0)
-    last = np.maximum.accumulate(np.maximum(issued.newest(jobs.latest_s), 0))
+    last = np.maximum.accumulate(np.maximum(issued.newest(jobs.end_by_s), 0))  # a paused one plans until then
     most = max(1, _CELLS_AT_ONCE // issued.horizon)
     begin = 0
     while begin < jobs.count:

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "past.csv").write_text("\n".join(["start_utc,intensity_g_per_kwh", *rows]) + "\n")
     rows = [
         f"{iso(issue)},{iso(issue + ahead)},{came[issue + ahead] * rng.uniform(0.9, 1.1):.1f}"
-        for issue in range(24 * 28, HOURS, 6)
+        for issue in range(24 * 4, HOURS, 6)
         for ahead in range(48)
     ]
     (folder / "past-forecasts.csv").write_text("\n".join(["issued_utc,start_utc,intensity_g_per_kwh", *rows]) + "\n")

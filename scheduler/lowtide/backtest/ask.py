@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.backtest.correction import candidates, chosen
 from lowtide.backtest.files import history_of, read_came, read_issued
 from lowtide.backtest.forecasters import PERFECT, named_forecaster
 from lowtide.backtest.jobs_file import read_past_jobs
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 WARM_UP_H = 28 * 24
 """Hours of forecasts before the first arrival, from which the guard learns how wrong they are."""
 
+_LEAST_PAST_H = 48
+
 MOST_HORIZON_H = 240
 """Nothing is forecast further ahead from the past alone; the choice of a longer window ends there."""
 
@@ -51,6 +54,7 @@ class Question:
         cpus: Capacity for the jobs of a file; None is none.
         from_s, to_s: First arrival, and the end of arrivals; s since 1970.
         compare: Whether other policies are wanted beside.
+        correct: Whether forecasts of a file are mended by their own past, where that paid.
     """
 
     actual: str
@@ -66,6 +70,20 @@ class Question:
     from_s: float | None = None
     to_s: float | None = None
     compare: bool = False
+    correct: bool = False
+
+
+class Correction(NamedTuple):
+    """What was tried to mend a zone's forecasts.
+
+    Attributes:
+        captured_pct: Of each way, on the past on which it was judged; percent.
+        chosen: The way that was taken.
+    """
+
+    zone: str
+    captured_pct: dict[str, float | None]
+    chosen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,7 @@ class Answer:
         actual, forecast: Where the figures are from.
         skipped: Jobs of the file that never ran.
         forecast_s: What making the forecasts took; s.
+        corrections: Of each zone, where they were asked for.
     """
 
     question: Question
@@ -87,6 +106,7 @@ class Answer:
     forecast: str
     skipped: int
     forecast_s: float
+    corrections: tuple[Correction, ...] = ()
 
 
 def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Progress | None = None) -> Answer:
@@ -105,6 +125,9 @@ def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Pr
     jobs = [_jobs(came, first_s, question, past) for came, first_s in zip(cames, began, strict=True)]
     started_s = monotonic_s()
     issued = given or _made(cames, jobs, question, progress)
+    corrections: tuple[Correction, ...] = ()
+    if question.correct:
+        issued, corrections = _corrected(cames, given, jobs)
     forecast_s = monotonic_s() - started_s
     asked = Asked(question.rules, question.cpus, question.compare)
     results = []
@@ -120,6 +143,7 @@ def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Pr
         Path(question.forecast).name if question.forecast else question.forecaster,
         0 if past is None else past.skipped,
         forecast_s,
+        corrections,
     )
 
 
@@ -151,6 +175,11 @@ def _require_sense(question: Question) -> None:
             "A queue is planned of jobs that run in one piece; leave one of them out.",
         ),
         (
+            question.correct and not question.forecast,
+            "--correct is for forecasts as they were issued.",
+            "Give --forecast, or leave it out.",
+        ),
+        (
             not question.rules.replan_s > 0 or not question.rules.restart_s >= 0,
             "A job cannot be planned anew every 0 h, or resumed at a negative cost.",
             "Give --replan-hours 1, --restart 15m, or leave them out.",
@@ -170,7 +199,7 @@ def _first_arrival_s(came: Came, issued: Issued | None, question: Question) -> f
     if question.from_s is not None:
         return question.from_s - came.start_s
     if issued is not None:
-        return float(issued.issued_s[0])
+        return float(issued.issued_s[0]) + question.correct * WARM_UP_H * SECONDS_PER_HOUR
     if question.forecaster == PERFECT:
         return 0.0
     hours = came.values.size * came.step_s / SECONDS_PER_HOUR
@@ -190,6 +219,30 @@ def _jobs(came: Came, first_s: float, question: Question, past: PastJobs | None)
             hint="Give other --from and --to; a forecaster needs some weeks before the first job.",
         )
     return jobs.some(within)
+
+
+def _corrected(
+    cames: Sequence[Came], given: Sequence[Issued], jobs: Sequence[ReplayJobs]
+) -> tuple[Sequence[Issued], tuple[Correction, ...]]:
+    """The forecasts of each zone in the way that paid on its past before the first job, and what was tried."""
+    forecaster = named_forecaster("auto")
+    mended, told = [], []
+    for came, issued, mine in zip(cames, given, jobs, strict=True):
+        hours = np.unique(issued.issued_s // SECONDS_PER_HOUR).astype(np.int64)
+        hours = hours[(hours >= _LEAST_PAST_H) & (hours < came.values.size * came.step_s / SECONDS_PER_HOUR)]
+        ahead_h = int(np.ceil(issued.horizon * came.step_s / SECONDS_PER_HOUR)) + 1
+        if not hours.size:
+            raise InputError(
+                f"The forecasts of {came.zone} cannot be mended: what came is known for less than two days.",
+                hint="Give more of the past, or leave --correct out.",
+            )
+        (other,) = made_forecasts(forecaster, history_of([came]), [came], hours, min(MOST_HORIZON_H, ahead_h))
+        run_s = float(np.median(mine.duration_s))
+        tried = candidates(came, issued, other, past_s=float(mine.earliest_s[0]), run_s=run_s)
+        taken = chosen(tried)
+        mended.append(taken.issued)
+        told.append(Correction(came.zone, {each.name: each.captured_pct for each in tried}, taken.name))
+    return mended, tuple(told)
 
 
 def _made(

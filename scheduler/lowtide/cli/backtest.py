@@ -21,10 +21,10 @@ _BAR = 30
 
 
 @click.command(help=VERBS["backtest"])
-@click.option("--actual", required=True, metavar="FILE", help="What came: CSV or Parquet of start_utc, intensity.")
-@click.option("--forecast", default="", metavar="FILE", help="Forecasts as issued: issued_utc, start_utc, intensity.")
-@click.option("--forecaster", default="", metavar="NAME", help="Or made of the past alone: auto; perfect knows all.")
-@click.option("--zone", default="", metavar="ZONE", help="One zone of the files. Default: all that --actual names.")
+@click.option("--actual", required=True, metavar="FILE", help="What came: start_utc, intensity_g_per_kwh.")
+@click.option("--forecast", default="", metavar="FILE", help="Forecasts as issued: with issued_utc too.")
+@click.option("--forecaster", default="", metavar="NAME", help="Or of the past alone: auto; perfect: all known.")
+@click.option("--zone", default="", metavar="ZONE", help="One zone of the files. Default: all.")
 @click.option("--zones", default="", metavar="A,B", help="Several of them.")
 @click.option("--job-hours", type=float, metavar="H", help="How long each job runs.")
 @click.option("--slack-hours", type=float, default=24.0, show_default=True, metavar="H", help="How long it may wait.")
@@ -34,12 +34,13 @@ _BAR = 30
 @click.option("--jobs", "jobs_file", default="", metavar="FILE", help="Real jobs instead: CSV, or sacct --parsable2.")
 @click.option("--capacity", type=float, metavar="CPUS", help="With --jobs: a queue for so many CPUs.")
 @click.option("--pausable", is_flag=True, help="They may be paused and resumed, on whole steps.")
-@click.option("--restart", default="", metavar="TIME", help="What a resuming costs: as running for so long, 15m.")
+@click.option("--restart", default="", metavar="TIME", help="A resuming costs as much as so long a run.")
 @click.option("--replan-hours", type=float, metavar="H", help="Plan a waiting job anew so often. Default: once.")
-@click.option("--guard/--no-guard", default=True, help="Shift only where the gain beats the forecast's error.")
+@click.option("--guard/--no-guard", default=True, help="Shift only where the gain beats the error.")
 @click.option("--from", "from_text", default="", metavar="TIME", help="First arrival.")
 @click.option("--to", "to_text", default="", metavar="TIME", help="No arrival from then on.")
-@click.option("--compare", is_flag=True, help="Other policies beside: a fixed hour, thresholds, published ones.")
+@click.option("--compare", is_flag=True, help="Beside other policies, published ones too.")
+@click.option("--correct", is_flag=True, help="Mend --forecast by its past, where that paid.")
 @json_option()
 def command(
     actual: str,
@@ -59,6 +60,7 @@ def command(
     from_text: str,
     to_text: str,
     compare: bool,
+    correct: bool,
     as_json: bool,
 ) -> None:
     from lowtide.backtest.ask import Question, answer
@@ -86,6 +88,7 @@ def command(
         from_s=_instant_s(from_text),
         to_s=_instant_s(to_text),
         compare=compare,
+        correct=correct,
     )
     found = answer(question, monotonic_s=time.perf_counter, progress=_told if sys.stderr.isatty() else None)
     if as_json:

@@ -41,6 +41,7 @@ def to_json(found: Answer) -> dict[str, object]:
         "left_out": _left_out(whole.left_out) | {"never_ran": found.skipped},
         "months": [{"month": month.month} | month.score.to_json() for month in whole.months],
         "zones": [{"zone": result.zone} | result.score.to_json() for result in found.zones],
+        "corrections": [correction._asdict() for correction in found.corrections],
         "compare": [{"policy": name} | score.to_json() for name, score in whole.policies.items()],
     }
 
@@ -124,6 +125,10 @@ def _below(found: Answer) -> list[str]:
         f"forecast {found.forecast} · {often}, {guarded}",
         f"{found.actual} · {found.frame} · months are UTC",
     ]
+    for correction in found.corrections:
+        tried = ", ".join(f"{name} {figures.percent(share)}" for name, share in correction.captured_pct.items())
+        named = f"{correction.zone}: " if correction.zone else ""
+        said.append(f"{named}forecasts {correction.chosen} · captured on the past before: {tried}")
     left = {name: count for name, count in _left_out(found.whole.left_out).items() if count}
     if found.skipped:
         left["never_ran"] = found.skipped

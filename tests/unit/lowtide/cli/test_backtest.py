@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,6 @@ from lowtide.backtest.run import LeftOut, ZoneResult
 from lowtide.backtest.score import Score
 from lowtide.cli.app import run
 from lowtide.cli.backtest_view import in_words
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 KEYS = {
@@ -124,6 +122,24 @@ def test_forecasts_as_they_were_issued(capsys: pytest.CaptureFixture[str], actua
     assert once["left_out"] == {"gap": 0, "unforecast": 30, "unplaced": 0, "never_ran": 0}
 
 
+def test_forecasts_are_mended_where_that_paid(
+    capsys: pytest.CaptureFixture[str], actual: str, forecasts: str, tmp_path: Path
+) -> None:
+    asked = ("--actual", actual, "--zone", "GB", "--job-hours", "4", "--correct", "--no-guard")
+    good = printed(capsys, *asked, "--forecast", forecasts)
+    assert set(good["corrections"][0]["captured_pct"]) == {"as issued", "less its bias", "blended with the past"}
+    head, *rows = Path(forecasts).read_text().splitlines()
+    tilted = [row.split(",") for row in rows]
+    wrong = [f"{i},{s},{abs(float(v) + 12 * int(s[11:13]) - 144):.1f},{z}" for i, s, v, z in tilted]
+    path = tmp_path / "tilted.csv"
+    path.write_text("\n".join([head, *wrong]) + "\n")
+    mended = printed(capsys, *asked, "--forecast", str(path))
+    as_it_is = printed(capsys, *asked[:-2], "--no-guard", "--forecast", str(path), "--from", "2023-01-29T00:00Z")
+    assert mended["corrections"][0]["chosen"] != "as issued"
+    assert mended["jobs"] == as_it_is["jobs"]
+    assert mended["captured_pct"] > as_it_is["captured_pct"] + 10
+
+
 def test_without_the_guard_more_is_shifted(capsys: pytest.CaptureFixture[str], actual: str) -> None:
     asked = ("--actual", actual, "--forecaster", "yesterday", "--job-hours", "4")
     guarded, free = printed(capsys, *asked), printed(capsys, *asked, "--no-guard")
@@ -206,6 +222,7 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
         (["--job-hours", "4", "--forecaster", "auto", "--capacity", "8"], ["--jobs"]),
         (["--job-hours", "4", "--forecaster", "auto", "--restart", "15m"], ["--pausable"]),
         (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["--replan-hours"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--correct"], ["--forecast"]),
         (["--jobs", "none.csv", "--forecaster", "auto"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--arrivals", "weekly"], ["weekly", "daily"]),
     ],

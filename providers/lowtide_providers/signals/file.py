@@ -90,10 +90,59 @@ class FileSource:
     def _said(self) -> tuple[str, str, str]:
         return _table(self.path).said
 
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Those that the file names, in alphabetical order; none where it has no such column."""
+        return tuple(str(zone) for zone in np.unique(_table(self.path).zone) if zone)
+
+    @property
+    def has_issues(self) -> bool:
+        """Whether it holds forecasts as issued, and not actuals."""
+        return _table(self.path).issued_s is not None
+
     def covers(self, zone: ZoneId) -> bool:
         return bool(np.isin(_table(self.path).zone, ("", zone)).any())
 
+    def history(self, zone: ZoneId) -> SignalSeries:
+        """All actuals of a zone; gaps are NaN and stay NaN.
+
+        Raises:
+            InputError: No row of that zone, or no constant step.
+            NoData: The file holds forecasts.
+        """
+        rows = self._rows_of(zone)
+        return self._series(zone, rows, self._issue_s(rows, "actual"), "actual")
+
+    def issues(self, zone: ZoneId) -> tuple[SignalSeries, ...]:
+        """Every forecast of a zone, in the order of issue.
+
+        Raises:
+            InputError: No row of that zone, a forecast without a constant step, or a file of actuals.
+        """
+        rows = self._rows_of(zone)
+        if rows.issued_s is None:
+            raise InputError(
+                f"{self.path} holds actuals, not forecasts as they were issued.",
+                hint="A file of forecasts has the columns issued_utc, start_utc, intensity_g_per_kwh.",
+                path=self.path,
+            )
+        order = np.argsort(rows.issued_s, kind="stable")
+        issued_s, rows = rows.issued_s[order], rows.at(order)
+        ends = [*(np.flatnonzero(np.diff(issued_s)) + 1).tolist(), issued_s.size]
+        parts = zip([0, *ends[:-1]], ends, strict=True)
+        return tuple(
+            self._series(zone, rows.at(np.arange(begin, end)), float(issued_s[begin]), "forecast")
+            for begin, end in parts
+        )
+
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
+        rows = self._rows_of(zone)
+        issued_s = self._issue_s(rows, wanted)
+        if rows.issued_s is not None:
+            rows = rows.at(rows.issued_s == issued_s)
+        return _whole(self._series(zone, rows, issued_s, wanted).clip(span), span, self.path)
+
+    def _rows_of(self, zone: ZoneId) -> _Table:
         table = _table(self.path)
         rows = table.at(np.isin(table.zone, ("", zone)))
         if not rows.line.size:
@@ -104,10 +153,7 @@ class FileSource:
                 path=self.path,
                 zone=zone,
             )
-        issued_s = self._issue_s(rows, wanted)
-        if rows.issued_s is not None:
-            rows = rows.at(rows.issued_s == issued_s)
-        return _whole(self._series(zone, rows, issued_s, wanted).clip(span), span, self.path)
+        return rows
 
     def _issue_s(self, rows: _Table, wanted: Wanted) -> float | None:
         """Which issue is meant; None in a file of actuals."""

@@ -27,6 +27,7 @@ VERBS = {
     "pause": "Pause a running job.",
     "resume": "Let a paused job run on.",
     "report": "Compare what was planned with what came.",
+    "backtest": "Replay the past: what lowtide would have saved.",
     "run": "Run a command now and measure its energy.",
     "recover": "Close the journals of runs that were killed.",
     "serve": "Start due jobs, follow and settle them, until stopped.",

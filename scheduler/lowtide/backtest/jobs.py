@@ -1,0 +1,83 @@
+"""The jobs that are replayed: when each came, how long it took, and by when it had to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowtide.planning.solvers.steps import SAME_INSTANT_S
+from lowtide_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lowtide.backtest.issued import BoolArray, Came, IntArray
+    from lowtide_core.series import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplayJobs:
+    """Jobs as columns, in the order of arrival; (m,) each, seconds from the start of what came.
+
+    Attributes:
+        earliest_s: When it came; no start before.
+        end_by_s: Finished by then.
+        duration_s: > 0.
+        power_kw: Mean IT power; > 0. Equal jobs have 1.
+        cpus: What it takes of a capacity.
+    """
+
+    earliest_s: FloatArray
+    end_by_s: FloatArray
+    duration_s: FloatArray
+    power_kw: FloatArray
+    cpus: FloatArray
+
+    @property
+    def count(self) -> int:
+        return int(self.earliest_s.size)
+
+    @property
+    def latest_s(self) -> FloatArray:
+        """The latest start of each."""
+        return np.maximum(self.earliest_s, self.end_by_s - self.duration_s)
+
+    def some(self, which: IntArray | BoolArray) -> ReplayJobs:
+        """These only."""
+        return ReplayJobs(*(getattr(self, name)[which] for name in self.__slots__))
+
+
+def alike_jobs(arrival_s: FloatArray, *, duration_s: float, slack_s: float) -> ReplayJobs:
+    """One job like all others at each time.
+
+    Raises:
+        InputError: The duration is not positive, or the slack negative.
+    """
+    if not (0 < duration_s < np.inf and 0 <= slack_s < np.inf):
+        raise InputError(
+            f"A job of {duration_s:g} s with {slack_s:g} s of slack cannot be.",
+            hint="The duration is positive, the slack not negative.",
+        )
+    one = np.ones(arrival_s.size)
+    return ReplayJobs(arrival_s, arrival_s + (duration_s + slack_s), duration_s * one, one, one)
+
+
+def on_steps(jobs: ReplayJobs, step_s: float) -> ReplayJobs:
+    """On whole steps: it comes at the next, runs whole ones, and is done by the last that ends in time, or at once."""
+    arrival = np.ceil((jobs.earliest_s - SAME_INSTANT_S) / step_s)
+    run = np.maximum(1, np.ceil((jobs.duration_s - SAME_INSTANT_S) / step_s))
+    due = np.maximum(arrival + run, np.floor((jobs.end_by_s + SAME_INSTANT_S) / step_s))
+    # The energy stays what it is: the power is that of the longer run.
+    power_kw = jobs.power_kw * jobs.duration_s / (run * step_s)
+    return ReplayJobs(arrival * step_s, due * step_s, run * step_s, power_kw, jobs.cpus)
+
+
+def whole_windows(jobs: ReplayJobs, came: Came) -> BoolArray:
+    """Whether what came is known over the whole window of each; (m,)."""
+    gaps = np.concatenate(([0], np.cumsum(np.isnan(came.values))))
+    first = np.floor((jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
+    last = np.ceil((jobs.end_by_s - SAME_INSTANT_S) / came.step_s).astype(np.int64)
+    inside = (first >= 0) & (last <= came.values.size)
+    first, last = (np.clip(step, 0, came.values.size) for step in (first, last))
+    whole: BoolArray = inside & (gaps[last] == gaps[first])
+    return whole

@@ -1,0 +1,70 @@
+"""The commands of the backtest's page are run as written, and it tells of every option and policy."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "backtest.md").read_text(encoding="utf-8")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = [line[2:] for block in CONSOLE.findall(PAGE) for line in block.splitlines() if line.startswith("$ ")]
+START = datetime(2025, 3, 1, tzinfo=UTC)
+HOURS = 24 * 42
+
+
+def iso(hour: float) -> str:
+    return (START + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:%MZ")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A past, forecasts of it, and a day of jobs; all invented."""
+    folder = tmp_path_factory.mktemp("backtest")
+    rng = np.random.default_rng(4)
+    hours = np.arange(HOURS + 48)
+    came = 300 + 120 * np.sin(hours / 24 * 2 * np.pi) + rng.normal(0, 30, hours.size)
+    rows = [f"{iso(hour)},{came[hour]:.1f}" for hour in range(HOURS)]
+    (folder / "past.csv").write_text("\n".join(["start_utc,intensity_g_per_kwh", *rows]) + "\n")
+    rows = [
+        f"{iso(issue)},{iso(issue + ahead)},{came[issue + ahead] * rng.uniform(0.9, 1.1):.1f}"
+        for issue in range(24 * 4, HOURS, 6)
+        for ahead in range(48)
+    ]
+    (folder / "past-forecasts.csv").write_text("\n".join(["issued_utc,start_utc,intensity_g_per_kwh", *rows]) + "\n")
+    rows = ["JobID|Submit|Start|Elapsed|AllocCPUS|ReqTRES"]
+    for number in range(12):
+        submit = (START + timedelta(days=35, hours=number)).strftime("%Y-%m-%dT%H:%M:%S")
+        rows.append(f"{number}|{submit}|{submit}|02:10:00|4|cpu=4,mem=8G")
+    (folder / "sacct.txt").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOWTIDE_", "XDG_"))}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**kept, "HOME": str(folder), "PATH": path, "LOWTIDE_OFFLINE": "1", "TZ": "UTC"}
+
+
+def test_every_command_works_as_written(folder: Path) -> None:
+    assert len(COMMANDS) >= 7
+    for command in COMMANDS:
+        ran = subprocess.run(command, shell=True, cwd=folder, env=environment(folder), capture_output=True, text=True)
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        assert "lowtide would have saved" in ran.stdout
+
+
+def test_it_tells_of_every_option_and_figure() -> None:
+    from lowtide.cli.backtest import command
+
+    flags = [parameter.opts[0] for parameter in command.params if parameter.name != "guard"]
+    assert not [flag for flag in [*flags, "--no-guard"] if not re.search(rf"{flag}\b", PAGE)]
+    for key in ("oracle_saved_pct", "saved_pct", "captured_pct", "regret_pct", "worse_than_now_pct", "plans_per_s"):
+        assert f"`{key}`" in PAGE

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lowtide.planning.solvers import pauses
+from lowtide.planning.solvers import pauses, pauses_batch
 from lowtide.planning.solvers.pauses import PausedRun, PauseRules, ProgressWeight, paused_cost, plan_pauses
 from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
 from lowtide.planning.solvers.windows import StepSeries, best_pieces, best_window, mean_over
@@ -335,10 +335,13 @@ def batches(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int, int, int, 
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(batches())
-def test_a_batch_equals_brute_force(batch: tuple[list[int], list[tuple[int, int, int, int, int, int]]]) -> None:
+@given(batches(), st.sampled_from([0, 4]))
+def test_a_batch_equals_brute_force(
+    batch: tuple[list[int], list[tuple[int, int, int, int, int, int]]], least_shared: int
+) -> None:
     values, jobs = batch
-    plans = plan_pauses_batch(np.array(values, dtype=float), *np.array(jobs).T)
+    with mock.patch.object(pauses_batch, "_LEAST_SHARED", least_shared):
+        plans = plan_pauses_batch(np.array(values, dtype=float), *np.array(jobs).T)
     for index, (start, window, work, restart, first, stop) in enumerate(jobs):
         case = Case(
             steps=tuple(values[start : start + window]),
@@ -356,3 +359,22 @@ def test_a_batch_equals_brute_force(batch: tuple[list[int], list[tuple[int, int,
         assert plans.cost[index] == pytest.approx(least, rel=1e-9, abs=1e-9)
         assert cost_of(case, chosen) / CELL_S == pytest.approx(least, rel=1e-9, abs=1e-9)
         assert plans.restarts[index] == len(chosen) - 1
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.data(), st.integers(1, 24), st.integers(0, 40))
+def test_jobs_that_share_what_comes_after_a_mark_are_planned_as_alone(
+    data: st.DataObject, window: int, more: int
+) -> None:
+    """Among whole numbers, where sums are exact and many plans cost the same: the very same steps."""
+    size = window + more
+    values = np.array(data.draw(st.lists(st.integers(0, 5), min_size=size, max_size=size)), dtype=float)
+    starts = np.array(data.draw(st.lists(st.integers(0, more), min_size=1, max_size=60)))
+    work = data.draw(st.integers(1, window))
+    restart, first = data.draw(st.sampled_from([(0, 0), (1, 1), (0.5, 2), (2, 0)]))
+    with mock.patch.object(pauses_batch, "_LEAST_SHARED", 0):
+        shared = plan_pauses_batch(values, starts, window, work, restart, first)
+    with mock.patch.object(pauses_batch, "_LEAST_SHARED", 1000):
+        alone = plan_pauses_batch(values, starts, window, work, restart, first)
+    assert shared.cost.tolist() == alone.cost.tolist()
+    assert shared.runs.tolist() == alone.runs.tolist()

@@ -92,7 +92,7 @@ def slots_of(series: StepSeries, earliest_s: float, end_by_s: float) -> Slots:
             least=float(values.min()),
             most=float(values.max()),
         )
-    return Slots(earliest_s, edges_s, np.diff(edges_s) / SECONDS_PER_HOUR, values)
+    return Slots(earliest_s, edges_s, (edges_s[1:] - edges_s[:-1]) / SECONDS_PER_HOUR, values)
 
 
 def stretches_of(edges_s: FloatArray, which: IntArray) -> Stretches:
@@ -128,23 +128,29 @@ def bill_of(slots: Slots, stretches: Stretches, widths: Widths, switch_kwh: floa
     hours = lengths_s / SECONDS_PER_HOUR
     spans = integral_of(slots.edges_s, slots.values).over(stretches.start_s, lengths_s) / SECONDS_PER_HOUR
     power_kw = (widths.power_w[stretches.which] - widths.idle_power_w) * KW_PER_W
-    changes = _change_values(slots, stretches)
+    begins_s, ends_s = _changes(stretches)
     idle_kw = widths.idle_power_w * KW_PER_W
+    switches = begins_s.size + ends_s.size
+    switch_cost = switch_kwh * _change_values(slots, begins_s, ends_s).sum() if switch_kwh else 0.0
     return WidthBill(
-        float(power_kw @ spans + switch_kwh * changes.sum()) + idle_cost(slots, widths),
-        float(power_kw @ hours + idle_kw * slots.hours.sum() + switch_kwh * changes.size),
+        float(power_kw @ spans + switch_cost) + idle_cost(slots, widths),
+        float(power_kw @ hours + idle_kw * slots.hours.sum() + switch_kwh * switches),
         float(widths.throughput_per_h[stretches.which] @ hours),
-        changes.size,
+        switches,
     )
 
 
-def _change_values(slots: Slots, stretches: Stretches) -> FloatArray:
-    """Value at each change of width: of the step that begins, or before a pause of the step that has ended."""
-    if not stretches.which.size:
-        return np.empty(0)
+def _changes(stretches: Stretches) -> tuple[FloatArray, FloatArray]:
+    """When a running width begins that was not the width before, and when a run ends before a pause; s, (n,) each."""
     joined = stretches.start_s[1:] - stretches.end_s[:-1] <= SAME_INSTANT_S
-    changed = np.append(True, ~joined | (np.diff(stretches.which) != 0))
-    begun = slots.edges_s[1:].searchsorted(stretches.start_s[changed] + SAME_INSTANT_S, side="right")
-    ended = slots.edges_s[1:].searchsorted(stretches.end_s[:-1][~joined] - SAME_INSTANT_S)
+    changed = np.ones(stretches.which.size, dtype=np.bool_)
+    changed[1:] = ~joined | (stretches.which[1:] != stretches.which[:-1])
+    return stretches.start_s[changed], stretches.end_s[:-1][~joined]
+
+
+def _change_values(slots: Slots, begins_s: FloatArray, ends_s: FloatArray) -> FloatArray:
+    """Value at each change of width: of the step that begins, or before a pause of the step that has ended."""
+    begun = slots.edges_s[1:].searchsorted(begins_s + SAME_INSTANT_S, side="right")
+    ended = slots.edges_s[1:].searchsorted(ends_s - SAME_INSTANT_S)
     values: FloatArray = slots.values[np.minimum(np.concatenate((begun, ended)), slots.values.size - 1)]
     return values

@@ -29,9 +29,12 @@ _GRID = 2.0**44
 lack one grain for each step, 6e-14 of the capacity."""
 _EPS = 1e-10
 """A plan that is cheaper by less, relatively, is not looked for."""
-_STEPS = 24
 _COMBINATIONS = 2000
 """Of states with choices, looked at in one round of the search: enough to keep numpy busy, few enough for the cache."""
+_NEARBY = 4
+"""By how many segments fewer or more than the relaxation takes the first plans to be looked at begin."""
+_FEW = 50
+"""Combinations of choices that are not worth being thinned out."""
 
 
 class Menu(NamedTuple):
@@ -82,7 +85,8 @@ def menu_of(
     rate = np.concatenate(([0.0], throughput_per_h))
     power = np.concatenate(([0.0], power_kw))
     columns = np.concatenate(([0], np.asarray(corners, dtype=np.int64) + 1))
-    slopes = np.diff(power[columns]) / (np.diff(rate[columns]) * grains)
+    high, low = columns[1:], columns[:-1]
+    slopes = (power[high] - power[low]) / ((rate[high] - rate[low]) * grains)
     done = np.rint(np.multiply.outer(hours * grains, rate))
     return Menu(
         done,
@@ -94,56 +98,103 @@ def menu_of(
 
 
 class _Fluid(NamedTuple):
-    """The linear relaxation of some steps: the segments of their hulls, in the order in which they are taken.
+    """The linear relaxation of some steps: the segments of their hulls, in the order in which they are taken."""
 
-    All of n segments: (n + 2,), entry i stands after i segments. The last entry stands for more work than there is:
-    its cost is infinite.
-    """
-
-    step: IntArray
-    """Of each segment; (n,)."""
-    work: FloatArray
-    cost: FloatArray
-    price: FloatArray
-    """Of the work of segment i; 0 at both ends."""
+    wanted: BoolArray
+    """Which of all segments these are."""
+    sums: FloatArray
+    """After i of the n segments: their cost, their work, and the price of the work of the last, 0 after none;
+    (3, n + 2). The last entry stands for more work than there is: its cost is infinite."""
 
     def segments_for(self, need: FloatArray) -> IntArray:
         """How many segments do the work; n + 1 where none do."""
-        return self.work[:-1].searchsorted(need)
-
-    def least(self, need: FloatArray, segments: IntArray) -> FloatArray:
-        """Cost of the work in part slots: the last of its segments is taken for its share."""
-        return self.cost[segments] - (self.work[segments] - need) * self.price[segments]
+        return self.sums[1, :-1].searchsorted(need)
 
 
 class _Segments(NamedTuple):
     """Of the hulls of all steps, cheapest work first; those of one step in the order of its hull."""
 
     step: IntArray
-    work: FloatArray
-    cost: FloatArray
-    price: FloatArray
+    figures: FloatArray
+    """Cost, work and the price of it; (3, n)."""
 
     def fluid(self, wanted: BoolArray) -> _Fluid:
         """The running sums of the segments wanted (n,), as if work could be divided."""
-        step = self.step[wanted]
-        work, cost, price = np.zeros((3, step.size + 2))
-        self.work[wanted].cumsum(out=work[1:-1])
-        self.cost[wanted].cumsum(out=cost[1:-1])
-        cost[-1] = math.inf
-        price[1:-1] = self.price[wanted]
-        return _Fluid(step, work, cost, price)
+        which = wanted.nonzero()[0]
+        sums = np.zeros((3, which.size + 2))
+        self.figures.take(which, axis=1, out=sums[:, 1:-1], mode="clip")  # any other mode makes a copy first
+        sums[0].cumsum(out=sums[0])
+        sums[1].cumsum(out=sums[1])
+        sums[0, -1] = math.inf
+        return _Fluid(wanted, sums)
+
+
+class _Combined(NamedTuple):
+    """Combinations of choices in some steps; without most of those that leave no room for a gain."""
+
+    figures: FloatArray
+    """As of ``_Choices``; (3, m)."""
+    columns: list[IntArray]
+    """The choices that each of the steps had."""
+    kept: list[IntArray | None]
+    """Of each step, which pairs of a combination so far and a choice of its own, which changes first, were kept; None:
+    all."""
+
+    def chosen(self, combination: int) -> list[int]:
+        """The choice of each step."""
+        chosen = []
+        for columns, kept in zip(reversed(self.columns), reversed(self.kept), strict=True):
+            combination, digit = divmod(combination if kept is None else int(kept[combination]), columns.size)
+            chosen.append(int(columns[digit]))
+        return chosen[::-1]
+
+
+class _Choices(NamedTuple):
+    """What is left to choose from in some steps, one step after the other."""
+
+    columns: IntArray
+    figures: FloatArray
+    """Need (less than 0: work is done), cost and reduced cost of each choice; (3, n)."""
+    ends: list[int]
+    """Up to where the choices of each step reach, with a 0 before."""
+
+    def combined(self, first: int, states: int, room: float) -> _Combined:
+        """Those of the next steps, one at least and so many that each round does about as much.
+
+        Args:
+            first: Of the next steps.
+            states: How many there are, each of which meets all combinations.
+            room: Combinations whose reduced costs together are not below it are thinned out.
+        """
+        total = np.zeros((3, 1))
+        columns: list[IntArray] = []
+        kept: list[IntArray | None] = []
+        for low, high in pairwise(self.ends[first:]):
+            if columns and total.shape[1] * (high - low) * states > _COMBINATIONS:
+                break
+            total = (total[:, :, None] + self.figures[:, None, low:high]).reshape(3, -1)
+            if total.shape[1] > _FEW or high == self.ends[-1]:
+                some = (total[2] < room).nonzero()[0]
+                total = total.take(some, axis=1)
+                kept.append(some)
+            else:
+                kept.append(None)
+            columns.append(self.columns[low:high])
+        return _Combined(total, columns, kept)
 
 
 class _Layer(NamedTuple):
-    """How the states after some steps came about: from which state before, by which combination of choices."""
+    """How the states after some steps came about."""
 
     steps: IntArray
-    columns: list[IntArray]
-    """The choices that each of the steps had."""
-    parent: IntArray
-    combination: IntArray
-    """Its number, see ``_chosen``."""
+    combined: _Combined
+    pair: IntArray
+    """Of each state, the number of its pair of a state before and a combination of choices, which changes first."""
+
+    def origin(self, state: int) -> tuple[int, list[int]]:
+        """The state before, and the choice in each of the steps."""
+        before, combination = divmod(int(self.pair[state]), self.combined.figures.shape[1])
+        return before, self.combined.chosen(combination)
 
 
 def cheapest_slots(menu: Menu, state_limit: int = STATE_LIMIT) -> Found:
@@ -172,12 +223,10 @@ class _Search:
     def __init__(self, menu: Menu, state_limit: int) -> None:
         self.menu, self.state_limit = menu, state_limit
         order = menu.slopes.argsort(axis=None, kind="stable")
-        self.segments = _Segments(
-            order // menu.slopes.shape[1],
-            np.diff(menu.work[:, menu.corners]).ravel()[order],
-            np.diff(menu.cost[:, menu.corners]).ravel()[order],
-            menu.slopes.ravel()[order],
-        )
+        high, low = menu.corners[1:], menu.corners[:-1]
+        cost, work = (figures.take(high, axis=1) - figures.take(low, axis=1) for figures in (menu.cost, menu.work))
+        figures = np.array((cost, work, menu.slopes)).reshape(3, -1)
+        self.segments = _Segments(order // menu.slopes.shape[1], figures.take(order, axis=1))
         self._take_root()
         self.tolerance = _EPS * self.cost
         self.layers: list[_Layer] = []
@@ -185,24 +234,34 @@ class _Search:
         """The least that a plan can cost which comes of a state that was dropped for want of room."""
 
     def _take_root(self) -> None:
-        """The relaxation of all steps, and the best plan that is one choice away from it."""
-        menu, steps = self.menu, np.arange(self.menu.work.shape[0])
+        """The relaxation of all steps, and the best plan near it."""
+        menu = self.menu
         fluid = self.segments.fluid(self.segments.step >= 0)
-        need = np.array([menu.need])
-        taken = np.minimum(fluid.segments_for(need), fluid.step.size)
-        self.bound = float(fluid.least(need, taken)[0])
-        self.price = float(fluid.price[taken[0]])
+        taken = min(int(fluid.segments_for(np.array([menu.need]))[0]), self.segments.step.size)
+        cost, work, self.price = fluid.sums[:, taken].tolist()
+        self.bound = cost - (work - menu.need) * self.price
         reduced = menu.cost - self.price * menu.work
         self.base = reduced.argmin(axis=1)
-        self.reduced = reduced - reduced[steps, self.base][:, None]
-        segments = max(0, int(taken[0]) - 1)
-        self.choice = menu.corners[np.bincount(fluid.step[:segments], minlength=steps.size)]
-        more = menu.work - menu.work[steps, self.choice][:, None]
-        extra = menu.cost - menu.cost[steps, self.choice][:, None]
-        extra = np.where(more >= menu.need - fluid.work[segments], extra, math.inf)
-        step, column = divmod(int(extra.argmin()), menu.work.shape[1])
+        self.reduced = reduced - reduced.min(axis=1)[:, None]
+        self._take_nearby(fluid, taken)
+
+    def _take_nearby(self, fluid: _Fluid, taken: int) -> None:
+        """The best plan that is one choice away from having taken that many segments, or a few more or less."""
+        menu = self.menu
+        first, last = max(0, taken - _NEARBY), min(self.segments.step.size, taken + _NEARBY)
+        levels = np.zeros((last - first + 1, menu.work.shape[0]), dtype=np.int64)
+        levels[0] = np.bincount(self.segments.step[:first], minlength=menu.work.shape[0])
+        levels[np.arange(1, levels.shape[0]), self.segments.step[first:last]] = 1
+        choices = menu.corners[levels.cumsum(axis=0)]
+        steps = np.arange(menu.work.shape[0])
+        short = menu.need - fluid.sums[1, first : last + 1]
+        enough = menu.work >= (menu.work[steps, choices] + short[:, None])[:, :, None]
+        so_far = fluid.sums[0, first : last + 1, None] - menu.cost[steps, choices]
+        costs = np.where(enough, menu.cost + so_far[:, :, None], math.inf)
+        at, step, column = np.unravel_index(int(costs.argmin()), costs.shape)
+        self.cost = float(costs[at, step, column])
+        self.choice = choices[at]
         self.choice[step] = column
-        self.cost = float(fluid.cost[segments] + extra[step, column])
 
     def found(self) -> Found:
         """The best choice of columns; its cost is the bound, unless states were dropped that could be better."""
@@ -226,78 +285,67 @@ class _Search:
         rank = np.full(self.base.size, -1)
         rank[order] = np.arange(order.size)
         settled = (rank < 0).nonzero()[0]
-        need = np.array([menu.need - menu.work[settled, self.base[settled]].sum()])
-        cost = np.array([menu.cost[settled, self.base[settled]].sum()])
+        at_base = settled, self.base[settled]
+        states = np.array([[menu.need - menu.work[at_base].sum()], [menu.cost[at_base].sum()]])
         segment_rank = rank[self.segments.step]
+        choices, known = self._choices(order), self.cost
         at = 0
-        while at < order.size and need.size:
-            columns = self._next_columns(order[at:], need.size)
-            group = order[at : at + len(columns)]
-            at += len(columns)
-            need, cost = self._extended(group, columns, need, cost, self.segments.fluid(segment_rank >= at))
+        while at < order.size and states.size:
+            if self.cost < known:
+                choices, known = self._choices(order), self.cost
+            combined = choices.combined(at, states.shape[1], self.cost - self.bound)
+            group = order[at : at + len(combined.columns)]
+            at += group.size
+            states = self._extended(group, combined, states, self.segments.fluid(segment_rank >= at))
 
-    def _next_columns(self, order: IntArray, states: int) -> list[IntArray]:
-        """The choices that are left in the next steps: in one at least, and in so many that each round does as much."""
+    def _choices(self, order: IntArray) -> _Choices:
+        """Those whose reduced cost leaves room for a gain, of steps in this order."""
         of_step, columns = (self.reduced[order] < self.cost - self.bound).nonzero()
-        counts = np.bincount(of_step)[:_STEPS]
-        size = max(1, int((counts.cumprod(dtype=np.float64) * states).searchsorted(_COMBINATIONS, side="right")))
-        ends = counts[:size].cumsum().tolist()
-        return [columns[low:high] for low, high in pairwise((0, *ends))]
+        at = order[of_step], columns
+        figures = np.array((-self.menu.work[at], self.menu.cost[at], self.reduced[at]))
+        return _Choices(columns, figures, [0, *np.bincount(of_step).cumsum().tolist()])
 
-    def _extended(
-        self, group: IntArray, columns: list[IntArray], need: FloatArray, cost: FloatArray, fluid: _Fluid
-    ) -> tuple[FloatArray, FloatArray]:
-        """The states after the steps of the group; a better plan that shows on the way is noted."""
-        combination, work, paid = self._combinations(group, columns)
-        need = np.subtract.outer(need, work).ravel()
-        cost = np.add.outer(cost, paid).ravel()
+    def _extended(self, group: IntArray, combined: _Combined, states: FloatArray, fluid: _Fluid) -> FloatArray:
+        """The states, (2, n): work to be done and cost so far, after the steps of the group.
+
+        A better plan that shows on the way is noted.
+
+        Args:
+            combined: What can be chosen in the steps of the group.
+            states: Before them.
+            fluid: Of the steps after them.
+        """
+        states = (states[:, :, None] + combined.figures[:2, None, :]).reshape(2, -1)
+        need, cost = states
         segments = fluid.segments_for(need)
-        whole = cost + fluid.cost[segments]
+        rest_cost, rest_work, price = fluid.sums.take(segments, axis=1)
+        whole = cost + rest_cost
         best = int(whole.argmin())
         if whole[best] < self.cost - self.tolerance:
-            state, at = divmod(best, work.size)
+            state, at = divmod(best, combined.figures.shape[1])
             self.cost = float(whole[best])
             self.choice = self._assembled(fluid, int(segments[best]), state)
-            self.choice[group] = _chosen(columns, int(combination[at]))
-        least = cost + fluid.least(need, segments)
+            self.choice[group] = combined.chosen(at)
+        least = whole - (rest_work - need) * price
         kept, lost = most_promising(least, self.cost - self.tolerance, self.state_limit)
         self.lost = min(self.lost, lost)
         kept = kept[cost[kept].argsort(kind="stable")]
         left = need[kept]
-        record = np.ones(left.size, dtype=bool)
+        record = np.empty(left.size, dtype=bool)
+        record[:1] = True
         np.less(left[1:], np.minimum.accumulate(left)[:-1], out=record[1:])
         kept = kept[record]
-        self.layers.append(_Layer(group, columns, kept // work.size, combination[kept % work.size]))
-        return need[kept], cost[kept]
-
-    def _combinations(self, group: IntArray, columns: list[IntArray]) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Number, work and cost of the combinations whose reduced costs together leave room for a gain."""
-        work, cost, excess = np.zeros((3, 1))
-        for step, choices in zip(group.tolist(), columns, strict=True):
-            work = np.add.outer(work, self.menu.work[step, choices]).ravel()
-            cost = np.add.outer(cost, self.menu.cost[step, choices]).ravel()
-            excess = np.add.outer(excess, self.reduced[step, choices]).ravel()
-        kept = (excess < self.cost - self.bound).nonzero()[0]
-        return kept, work[kept], cost[kept]
+        self.layers.append(_Layer(group, combined, kept))
+        return states.take(kept, axis=1)
 
     def _assembled(self, fluid: _Fluid, segments: int, state: int) -> IntArray:
         """A plan but for the steps at hand: what led to a state, and the segments that complete it."""
         plan: IntArray = self.base.copy()
-        rest = np.unique(fluid.step)
-        plan[rest] = self.menu.corners[np.bincount(fluid.step[:segments], minlength=plan.size)[rest]]
+        steps = self.segments.step[fluid.wanted]
+        plan[steps] = self.menu.corners[np.bincount(steps[:segments], minlength=plan.size)[steps]]
         for layer in reversed(self.layers):
-            plan[layer.steps] = _chosen(layer.columns, int(layer.combination[state]))
-            state = int(layer.parent[state])
+            state, plan[layer.steps] = layer.origin(state)
         return plan
-
-
-def _chosen(columns: list[IntArray], combination: int) -> list[int]:
-    """The choice of each step in a combination, numbered so that the choice of the last step changes first."""
-    chosen = []
-    for choices in reversed(columns):
-        combination, digit = divmod(combination, choices.size)
-        chosen.append(int(choices[digit]))
-    return chosen[::-1]
 
 
 def most_promising(least: FloatArray, below: float, limit: int) -> tuple[IntArray, float]:

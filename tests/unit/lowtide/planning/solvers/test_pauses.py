@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from lowtide.planning.solvers import pauses_batch
 from lowtide.planning.solvers.pauses import PauseRules, ProgressWeight, paused_cost, plan_pauses
 from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
 from lowtide.planning.solvers.windows import Piece, StepSeries
@@ -196,15 +197,24 @@ def test_windows_that_cannot_be() -> None:
     assert refused.value.facts["ran_s"] == -1
 
 
-def test_a_batch_of_one_shape_is_more_than_one_chunk() -> None:
-    values = np.random.default_rng(2).uniform(50, 500, 300)
-    starts = np.arange(2500) % 270
-    plans = plan_pauses_batch(values, starts, 30, 20, 0.5, 0.25)
-    assert plans.cost[270:].tolist() == plans.cost[starts[270:]].tolist()
-    for job in (0, 17, 269):
-        alone = plan_pauses(StepSeries(0.0, 1.0, values), job, job + 30, 20, PauseRules(0.25, 0.5))
-        assert plans.cost[job] == pytest.approx(alone.cost, rel=1e-12)
-        assert plans.restarts[job] == alone.restarts
+@pytest.mark.parametrize("restart", [0.5, np.linspace(0.5, 0.6, 1470)])
+def test_a_batch_of_one_shape_is_more_than_one_chunk(
+    restart: float | np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(2).uniform(50, 500, 1500)
+    starts = np.arange(2940) % 1470
+    restarts = np.broadcast_to(restart, 1470)
+    together = plan_pauses_batch(values, starts, 30, 20, np.tile(restarts, 2), 0.25)
+    assert together.cost[1470:].tolist() == together.cost[:1470].tolist()
+    monkeypatch.setattr(pauses_batch, "_CACHE_BYTES", 1)
+    chunks = plan_pauses_batch(values, starts, 30, 20, np.tile(restarts, 2), 0.25)
+    assert chunks.cost.tolist() == together.cost.tolist()
+    assert chunks.runs.tolist() == together.runs.tolist()
+    for job in (0, 17, 700, 1469):
+        rules = PauseRules(0.25, float(restarts[job]))
+        alone = plan_pauses(StepSeries(0.0, 1.0, values), job, job + 30, 20, rules)
+        assert chunks.cost[job] == pytest.approx(alone.cost, rel=1e-12)
+        assert chunks.restarts[job] == alone.restarts
 
 
 @pytest.mark.parametrize(
@@ -234,6 +244,23 @@ def test_batches_that_cannot_be(changed: dict[str, object], fact: str, value: ob
     with pytest.raises(InputError) as refused:
         plan_pauses_batch(**{**given, **changed})  # type: ignore[arg-type]
     assert refused.value.facts[fact] == value
+
+
+def test_jobs_that_pay_differently_share_nothing_and_values_outside_of_windows_are_not_looked_at() -> None:
+    values = np.random.default_rng(3).uniform(50, 500, 200)
+    values[:9], values[-9:] = math.nan, math.inf
+    starts = np.arange(9, 200 - 9 - 30 + 1)
+    even = plan_pauses_batch(values, starts, 30, 12, 0.5, 0.25)
+    for job in (0, 1, 60, starts.size - 1):
+        alone = plan_pauses_batch(values, starts[job], 30, 12, 0.5, 0.25)
+        assert even.runs[job].tolist() == alone.runs[0].tolist()
+        assert even.cost[job] == pytest.approx(alone.cost[0], rel=1e-12)
+    restarts = np.linspace(0, 1, starts.size)
+    uneven = plan_pauses_batch(values, starts, 30, 12, restarts, 0.25, 0.125)
+    for job in (0, 60, starts.size - 1):
+        alone = plan_pauses_batch(values, starts[job], 30, 12, restarts[job], 0.25, 0.125)
+        assert uneven.cost[job] == alone.cost[0]
+        assert uneven.runs[job].tolist() == alone.runs[0].tolist()
 
 
 def test_a_batch_of_no_jobs() -> None:

@@ -16,6 +16,8 @@ from lowtide_core.spans import from_epoch_s, iso_utc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lowtide.forecasting.mixture import Learned
+    from lowtide.forecasting.types import History
     from lowtide.histories import Histories, Recorded
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 NAME = "history"
 HOUR = timedelta(hours=1)
+
+HORIZON_H = 120
+"""How far ahead is learnt: four days, and one for a record that is behind."""
+
+_MODEL = "model_"
 
 MOST_BEHIND = timedelta(days=7)
 """Yesterday's record costs a forecast 0.5 to 5 points of what it captures; one that ended a week ago says little."""
@@ -115,6 +122,31 @@ def _confidence(days: float) -> str:
     return "" if days >= 14 else ": low confidence"
 
 
+def history_of(recorded: Recorded) -> History:
+    """The record as forecasters read it."""
+    from lowtide.forecasting.types import History
+
+    values = recorded.intensity_g_per_kwh[None]
+    return History((recorded.zone,), recorded.start_s, values, recorded.frame)
+
+
+def fitted_arrays(fitted: Learned) -> dict[str, FloatArray]:
+    """What a record keeps of a fitted forecaster."""
+    return {f"{_MODEL}{name}": array for name, array in fitted.to_arrays().items()}
+
+
 def predict(recorded: Recorded, horizon: int) -> FloatArray:
-    """Forecast of so many hours from the end of a record on, by the forecaster that was fitted to it; (horizon,)."""
-    raise NotImplementedError
+    """Forecast of so many hours from the end of a record on; (at most horizon,).
+
+    Made by the forecaster that was fitted to the record last, or one fitted now where none was.
+    """
+    from lowtide.forecasting.mixture import Learned
+    from lowtide.forecasting.names import auto
+
+    history = history_of(recorded)
+    kept = {
+        name.removeprefix(_MODEL): array for name, array in recorded.learnt.items() if name.startswith(_MODEL)
+    }
+    fitted = Learned.from_arrays(kept) if kept else auto().fit(history, HORIZON_H)
+    issue = np.array([history.hours], dtype=np.int64)
+    return np.asarray(fitted.issued(history, issue, min(horizon, HORIZON_H))[0, 0], dtype=np.float64)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lowtide.histories import RecordName
+from lowtide_core.errors import ProviderError
 from lowtide_providers.signals.chain import Merit
 
 if TYPE_CHECKING:
@@ -17,10 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JudgedSource:
-    """Another source, its forecasts with what the record of the zone says of them."""
+    """Another source, its forecasts mended and banded as the record of the zone says.
+
+    Attributes:
+        other: What its forecasts are blended with, where that paid: lowtide's own.
+    """
 
     inner: SignalSource
     histories: Histories
+    other: SignalSource | None = None
 
     @property
     def name(self) -> str:
@@ -34,7 +41,30 @@ class JudgedSource:
         return self.inner.covers(zone)
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        return self.inner.fetch(zone, span, wanted)
+        series = self.inner.fetch(zone, span, wanted)
+        if wanted != "forecast" or series.kind != "forecast" or series.issued_at is None:
+            return series
+        recorded = self.histories.get(RecordName(zone, self.name, self.frame))
+        return series if recorded is None else self._mended(series, recorded)
+
+    def _mended(self, series: SignalSeries, recorded: Recorded) -> SignalSeries:
+        """The forecast as the record of what it got wrong would have it; its note says so."""
+        from lowtide.forecasting.mending import blended, less_bias
+
+        bias, share = recorded.learnt.get("bias"), recorded.learnt.get("blend")
+        if bias is not None:
+            return _noted(less_bias(series, bias), "less its bias here of the last weeks")
+        if share is None or self.other is None:
+            return series
+        try:
+            ours = self.other.fetch(series.zone, series.span, "forecast")
+        except ProviderError:
+            return series  # as issued: nothing to blend it with
+        return _noted(blended(series, ours, share), "blended with lowtide's own forecast, which paid here lately")
+
+
+def _noted(series: SignalSeries, what: str) -> SignalSeries:
+    return replace(series, note="; ".join(filter(None, (series.note, what))))
 
 
 def merits_of(recorded: Recorded) -> dict[str, Merit]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lowtide.histories import Histories, Recorded
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource
-    from lowtide_core.series import FloatArray
+    from lowtide_core.series import FloatArray, Frame
     from lowtide_providers.signals.chain import Merit
     from lowtide_providers.signals.registry import SignalSettings
 
@@ -73,16 +73,21 @@ class Links:
 
     def _links(self, name: str) -> Iterator[SignalSource]:
         """The sources of one name: ``history`` stands for one over each source that was recorded."""
-        if not _is_history(name):
+        if name in EMBEDDED:
+            yield build_source(name, self.settings)
+        elif not _is_history(name):
             source = build_source(name, self.settings)
-            yield source if name in EMBEDDED else JudgedSource(source, self.histories)
-            return
-        wanted = name.removeprefix(HISTORY).removeprefix(":")
-        records = dict.fromkeys((record.source, record.frame) for record in self.histories.names())
-        for of, frame in sorted(records, key=lambda record: self._place(record[0])):
-            if wanted in ("", of):
-                source = HistorySource(of, frame, self.histories, self.predict, self.settings.as_of_utc)
-                yield JudgedSource(source, self.histories)
+            yield JudgedSource(source, self.histories, self._over(source.name, source.frame))
+        else:
+            wanted = name.removeprefix(HISTORY).removeprefix(":")
+            records = dict.fromkeys((record.source, record.frame) for record in self.histories.names())
+            for of, frame in sorted(records, key=lambda record: self._place(record[0])):
+                if wanted in ("", of):
+                    yield self._over(of, frame)
+
+    def _over(self, of: str, frame: Frame) -> HistorySource:
+        """lowtide's own forecasts over the record of a source."""
+        return HistorySource(of, frame, self.histories, self.predict, self.settings.as_of_utc)
 
     def _place(self, name: str) -> int:
         order = (*self.chosen, *DEFAULT_CHAIN)

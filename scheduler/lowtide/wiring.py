@@ -97,9 +97,12 @@ class Wiring:
 
     def recorder(self, store: Store) -> Recorder:
         """Keeps what the sources say."""
+        from lowtide.service.judging import Judge
         from lowtide.service.recording import Recorder
+        from lowtide_providers.signals.climatology import ClimatologySource
 
-        return Recorder(store, self.histories, self.links().recorded(), lambda recorded, _: recorded)
+        judge = Judge(store, (ClimatologySource(),))
+        return Recorder(store, self.histories, self.links().recorded(), judge.learn)
 
     def record(self, store: Store) -> Callable[[datetime], TickReport] | None:
         """A round of recording for ``serve`` and ``tick``; None where there is no zone, or no network, to ask."""

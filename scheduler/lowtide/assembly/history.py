@@ -109,13 +109,19 @@ class HistorySource:
 
 
 def known_at(recorded: Recorded, now_utc: datetime) -> Recorded:
-    """The record without what had not come by then; its first hour stays, that it is never empty."""
+    """The record without what had not come or been learnt by then; its first hour stays, that it is never empty."""
     from dataclasses import replace
 
     hours = int((now_utc.timestamp() - recorded.start_s) // 3600)
     values = recorded.intensity_g_per_kwh[: max(1, hours)]
     known = np.flatnonzero(~np.isnan(values))
-    return replace(recorded, intensity_g_per_kwh=values[: known[-1] + 1] if known.size else values[:1])
+    learnt_s = recorded.said.get("learnt_utc_s")
+    later = isinstance(learnt_s, int | float) and learnt_s > now_utc.timestamp()
+    return replace(
+        recorded,
+        intensity_g_per_kwh=values[: known[-1] + 1] if known.size else values[:1],
+        learnt={} if later else recorded.learnt,
+    )
 
 
 def _confidence(days: float) -> str:
@@ -144,9 +150,7 @@ def predict(recorded: Recorded, horizon: int) -> FloatArray:
     from lowtide.forecasting.names import auto
 
     history = history_of(recorded)
-    kept = {
-        name.removeprefix(_MODEL): array for name, array in recorded.learnt.items() if name.startswith(_MODEL)
-    }
+    kept = {name.removeprefix(_MODEL): array for name, array in recorded.learnt.items() if name.startswith(_MODEL)}
     fitted = Learned.from_arrays(kept) if kept else auto().fit(history, HORIZON_H)
     issue = np.array([history.hours], dtype=np.int64)
     return np.asarray(fitted.issued(history, issue, min(horizon, HORIZON_H))[0, 0], dtype=np.float64)

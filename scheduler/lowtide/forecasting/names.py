@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lowtide.forecasting.types import Forecaster
 
 
-def auto() -> Forecaster:
+def auto() -> Learner:
     """What lowtide uses where no forecast is offered.
 
     By the hours known of each zone at the fit: from 26 weeks the mixture of ridges; below that the mean of ``damped7``
@@ -22,9 +22,8 @@ def auto() -> Forecaster:
     return Learner("auto", MIXTURE)
 
 
-FORECASTERS: dict[str, Forecaster] = {
-    known.name: known for known in (auto(), Learner("ridge", RIDGE), Climatology(), *RULES)
-}
+_ALL: tuple[Forecaster, ...] = (auto(), Learner("ridge", RIDGE), Climatology(), *RULES)
+FORECASTERS = {known.name: known for known in _ALL}
 
 
 def forecaster(name: str) -> Forecaster:

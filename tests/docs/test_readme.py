@@ -64,6 +64,18 @@ def test_every_command_of_the_planner_s_page_works_as_written(folder: Path) -> N
         assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
 
 
+def test_the_page_on_signals_knows_every_source_and_its_commands_work(folder: Path) -> None:
+    from lowtide_providers.signals.registry import BUILT_IN, HISTORY
+
+    page = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
+    assert not [name for name in (*BUILT_IN, HISTORY) if f"| `{name}` |" not in page]
+    commands = [line[2:] for block in CONSOLE.findall(page) for line in block.splitlines() if line.startswith("$ ")]
+    assert commands
+    for command in commands:
+        ran = subprocess.run(command.split(), cwd=folder, env=environment(folder), capture_output=True, text=True)
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+
+
 def test_the_planner_s_page_knows_every_option_and_column() -> None:
     from lowtide.asking_fleet import KNOWN, NEEDED
     from lowtide.cli.options import MORE

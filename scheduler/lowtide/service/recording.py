@@ -73,21 +73,23 @@ class Recorder:
         with _alone(self.histories.folder) as alone:
             if not alone:
                 return ()
-            return tuple(
-                noted
-                for zone in dict.fromkeys(zones)
-                for source in self.sources
-                if source.covers(zone)
-                for noted in self._record(source, zone, now_utc, since_utc)
-            )
+            pairs = [(source, zone) for zone in dict.fromkeys(zones) for source in self.sources if source.covers(zone)]
+            # first what would be lost: a limit may be reached before everybody was asked
+            actuals = [self._record_actual(*pair, now_utc, since_utc) for pair in pairs]
+            forecasts = [self._record_forecast(*pair, now_utc) for pair in pairs]
+            return tuple(noted for noted in (*actuals, *forecasts) if noted is not None)
 
-    def _record(
+    def _record_actual(
         self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None
-    ) -> Iterator[Noted]:
-        if self._due(source, zone, ("forecast",), FORECAST_EVERY, now_utc):
-            yield self._ask(lambda: self._forecast(source, zone, now_utc), source, zone, "forecast")
-        if since_utc is not None or self._due(source, zone, ACTUALS, ACTUAL_EVERY, now_utc):
-            yield self._ask(lambda: self._actual(source, zone, now_utc, since_utc), source, zone, "actual")
+    ) -> Noted | None:
+        if since_utc is None and not self._due(source, zone, ACTUALS, ACTUAL_EVERY, now_utc):
+            return None
+        return self._ask(lambda: self._actual(source, zone, now_utc, since_utc), source, zone, "actual")
+
+    def _record_forecast(self, source: SignalSource, zone: ZoneId, now_utc: datetime) -> Noted | None:
+        if not self._due(source, zone, ("forecast",), FORECAST_EVERY, now_utc):
+            return None
+        return self._ask(lambda: self._forecast(source, zone, now_utc), source, zone, "forecast")
 
     def _due(
         self, source: SignalSource, zone: ZoneId, kinds: Sequence[SeriesKind], every: timedelta, now_utc: datetime

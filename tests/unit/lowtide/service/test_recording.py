@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import responses
 
 from lowtide.histories import Histories, Recorded, RecordName
 from lowtide.service.recording import Recorder, rebuilt
@@ -17,7 +20,10 @@ from lowtide_core.errors import NoData, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.ports import Wanted
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
-from lowtide_core.spans import Span
+from lowtide_core.spans import Span, from_epoch_s, iso_utc
+from lowtide_providers.http import Http
+from lowtide_providers.limits import Limits
+from lowtide_providers.signals.electricitymaps import ElectricityMapsSource
 
 T0 = datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
 DE, FR = ZoneId("DE"), ZoneId("FR")
@@ -130,15 +136,15 @@ def test_a_source_that_fails_stops_no_other_and_is_named(store: Store, tmp_path:
     away, there = Grid(name="away", fails=("forecast", "actual")), Grid(name="there")
     notes = recorder(store, tmp_path, away, there).record([DE], T0)
     assert [(note.source, note.failed) for note in notes] == [
-        ("away", True), ("away", True), ("there", False), ("there", False),
+        ("away", True), ("there", False), ("away", True), ("there", False),
     ]  # fmt: skip
-    assert "no forecast: free is away." in notes[0].said
+    assert "no forecast: free is away." in notes[2].said
 
 
 def test_a_forecast_that_is_not_to_be_had_keeps_no_actual_away(store: Store, tmp_path: Path) -> None:
     grid = Grid(fails=("forecast",))
-    first, second = recorder(store, tmp_path, grid).record([DE], T0)
-    assert (first.failed, second.failed) == (True, False)
+    actual, forecast = recorder(store, tmp_path, grid).record([DE], T0)
+    assert (actual.failed, forecast.failed) == (False, True)
     assert known(tmp_path, grid).intensity_g_per_kwh.size == 24
 
 
@@ -181,3 +187,50 @@ def test_it_is_learnt_from_a_record_once_a_day(store: Store, tmp_path: Path) -> 
         grid.now_utc = T0 + hour * HOUR
         Recorder(store, Histories(tmp_path / "histories"), (grid,), learn).record([DE], grid.now_utc)
     assert when == [T0, T0 + 24 * HOUR, T0 + 48 * HOUR]
+
+
+def test_forty_zones_every_hour_stay_within_a_free_key_s_limit_and_lose_nothing(store: Store, tmp_path: Path) -> None:
+    zones = tuple(ZoneId(f"Z{number:02}") for number in range(40))
+    clock = [T0.timestamp()]
+    asked_s: list[float] = []
+
+    def hour_rows(first: datetime, count: int) -> list[dict[str, object]]:
+        return [{"carbonIntensity": 100 + i, "datetime": iso_utc(first + i * HOUR)} for i in range(count)]
+
+    def answer(request: object) -> tuple[int, dict[str, str], str]:
+        asked_s.append(clock[0])
+        url = str(request.url)  # type: ignore[attr-defined]
+        hour = from_epoch_s(clock[0]).replace(minute=0, second=0, microsecond=0)
+        if "/zones" in url:
+            return 200, {}, json.dumps({zone: {"access": ["*"]} for zone in zones})
+        zone = re.findall(r"[?&]zone=([^&]*)", url)[0]
+        if "/latest" in url:
+            return 200, {}, json.dumps({"zone": zone, **hour_rows(hour, 1)[0]})
+        if "/forecast" in url:
+            return 200, {}, json.dumps({"zone": zone, "forecast": hour_rows(hour, 73)})
+        return 200, {}, json.dumps({"zone": zone, "history": hour_rows(hour - 24 * HOUR, 25)})
+
+    def sleep(wait_s: float) -> None:
+        clock[0] += wait_s
+
+    limits = Limits(tmp_path / "limits", background=True, now_s=lambda: clock[0])
+    with responses.RequestsMock() as mock:
+        mock.add_callback(responses.GET, re.compile(r"https://api\.electricitymaps\.com/.*"), answer)
+        for hour in range(30):
+            clock[0] = (T0 + hour * HOUR).timestamp()
+            http = Http(retries=0, limits=limits, sleep=sleep)
+            # cron makes everything anew each hour
+            source = ElectricityMapsSource("invented", http, now_utc=lambda: from_epoch_s(clock[0]))
+            Recorder(store, Histories(tmp_path / "histories"), (source,), learnt_nothing).record(
+                zones, from_epoch_s(clock[0])
+            )
+    within = [sum(at <= other < at + 3600 for other in asked_s) for at in asked_s]
+    assert max(within) <= 50
+    for zone in zones:
+        record = Histories(tmp_path / "histories").get(RecordName(zone, "electricitymaps", LIFECYCLE_CONSUMPTION))
+        assert record is not None
+        assert not np.isnan(record.intensity_g_per_kwh).any()
+        assert record.end_s >= (T0 + 20 * HOUR).timestamp()
+        forecasts = [kept for kept in store.signals.spans() if kept.zone == zone and kept.kind == "forecast"]
+        assert forecasts
+        assert forecasts[0].vintages >= 15

@@ -74,3 +74,34 @@ class Forecaster(Protocol):
     def fit(self, history: History, horizon: int) -> Fitted:
         """Learns from all of ``history`` to look ``horizon`` hours ahead."""
         ...
+
+
+def require_zones(zones: tuple[str, ...], history: History) -> None:
+    """Refuses a history of other zones.
+
+    Raises:
+        InputError: The history is of other zones than those at the fit.
+    """
+    if zones != history.zones:
+        raise InputError(
+            f"The forecaster learned from {', '.join(zones)} and is asked for {', '.join(history.zones)}.",
+            hint="Give the zones of the fit, in their order, or fit anew.",
+        )
+
+
+def require_issues(name: str, history: History, issue: IntArray, horizon: int) -> None:
+    """Refuses issues that a history does not reach.
+
+    Raises:
+        InputError: Issues that do not ascend, lie outside the axis, or look no hour ahead.
+    """
+    if horizon < 1 or (np.diff(issue, prepend=0, append=history.hours) < 0).any():
+        raise InputError(
+            f"{name}: a history of {history.hours} h allows no forecast for {horizon} h ahead at {_ends(issue)}.",
+            hint=f"Issues ascend from 0 to {history.hours}, and look an hour ahead or more.",
+            horizon=horizon,
+        )
+
+
+def _ends(issue: IntArray) -> str:
+    return f"hours {issue[0]} to {issue[-1]}" if issue.size else "no hour"

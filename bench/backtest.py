@@ -16,11 +16,11 @@ from table import Row, data_folder, seconds
 
 from lowtide.backtest.ask import forecasts_by
 from lowtide.backtest.correction import candidates, chosen
-from lowtide.backtest.forecasters import named_forecaster
 from lowtide.backtest.issued import Came, Issued
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.made import made_forecasts
 from lowtide.backtest.replay import Rules, mean_over_runs, plannable, replay
+from lowtide.forecasting.names import forecaster as named_forecaster
 from lowtide.forecasting.types import History
 from lowtide.testing.measured import HOUR_S, hourly
 from lowtide_core.series import Frame

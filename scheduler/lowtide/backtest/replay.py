@@ -28,13 +28,13 @@ LEAST_ERRORS = 0.25
 """How much of the mean past error a gain has to exceed.
 
 Chosen as the largest that costs about a point of the oracle's saving: twelve zones, 2022, a 4 h job that arrives every
-hour with 24 h of slack, on the usual day of the last week with its latest deviation fading (``UsualDay``):
+hour with 24 h of slack, on forecasts by ``damped7``:
 
     errors                                      0     .1     .2    .25     .3     .5
-    captured, planned once, %                82.3   82.2   81.8   81.5   81.2   79.5
-    worse than at once, %                    11.0    9.6    8.4    7.9    7.4    5.4
-    captured, planned again every hour, %    83.9   83.7   83.2   82.8   82.5   80.4
-    worse than at once, %                    10.1    8.8    7.8    7.3    6.9    5.1
+    captured, planned once, %                82.1   82.0   81.7   81.5   81.3   79.8
+    worse than at once, %                    11.1    9.9    8.7    8.2    7.7    5.9
+    captured, planned again every hour, %    84.0   83.8   83.4   83.2   82.9   81.2
+    worse than at once, %                    10.2    9.0    8.0    7.5    7.0    5.4
 """
 
 _CELLS_AT_ONCE = 1_000_000

@@ -9,6 +9,7 @@ once. Corrections are learned on the first four weeks and shown on the rest, bes
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,11 @@ from table import Row, data_folder, seconds
 
 from lowtide.backtest.ask import forecasts_by
 from lowtide.backtest.correction import candidates, chosen
-from lowtide.backtest.forecasters import named_forecaster
 from lowtide.backtest.issued import Came, Issued
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.made import made_forecasts
 from lowtide.backtest.replay import Rules, mean_over_runs, plannable, replay
+from lowtide.forecasting.names import forecaster as named_forecaster
 from lowtide.forecasting.types import History
 from lowtide.testing.measured import HOUR_S, hourly
 from lowtide_core.series import Frame
@@ -137,18 +138,19 @@ def speed() -> Iterator[Row]:
     def made() -> Issued:
         return forecasts_by(forecaster, [came], [jobs], daily=False, window_s=RUN_S + DAY_S)[0]
 
+    began_s = time.process_time()  # once: it takes a hundred times as long as the planning
     issued = made()
-    yield Row("year", f"hourly forecasts by {FORECASTER}", seconds(made), "s")
+    made_s = time.process_time() - began_s
+    yield Row("year", f"hourly forecasts by {FORECASTER}", made_s, "s")
     for name, rules, bar in (
         ("planned once", Rules(), 10.0),
         ("again every hour", Rules(HOUR_S), 60.0),
         ("pausable, again every hour", Rules(HOUR_S, pausable=True, restart_s=900.0), 60.0),
     ):
-        taken_s = seconds(lambda rules=rules: replay(came, made(), jobs, rules))
-        yield Row("year", f"{jobs.count:,} jobs, {name}, in all", taken_s, "s", bar, "less")
+        taken_s = seconds(lambda rules=rules: replay(came, issued, jobs, rules))
+        yield Row("year", f"{jobs.count:,} jobs, {name}, with forecasts", made_s + taken_s, "s", bar, "less")
         plans = int(replay(came, issued, jobs, rules).plans.sum())
-        rate = plans / seconds(lambda rules=rules: replay(came, issued, jobs, rules))
-        yield Row("year", f"{name}: plans a second", rate, "1/s")
+        yield Row("year", f"{name}: plans a second", plans / taken_s, "1/s")
 
 
 def rows() -> Iterator[Row]:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from table import Row, data_folder
 
-from lowtide.backtest.forecasters import named_forecaster
 from lowtide.backtest.issued import Came
 from lowtide.backtest.made import made_forecasts
 from lowtide.backtest.rules import one_threshold, pause_and_resume, runs_by_thresholds
+from lowtide.forecasting.names import forecaster as named_forecaster
 from lowtide.forecasting.types import History
 from lowtide.planning.solvers.pauses_cells import CellJob, cheapest_cells
 from lowtide.testing.measured import HOUR_S, hourly

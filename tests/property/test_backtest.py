@@ -119,7 +119,11 @@ def played_in_one_piece(case: Case, arrival: int, run: int, due: int) -> int:
             costs = [sum(ahead[at : at + run]) / run for at in range(last + 1)]
             best = costs.index(min(costs))
             gain = costs[0] - costs[best]
-            if case.guarded and not gain > LEAST * error_at(case, now, range(now + best, now + best + run)):
+            if (
+                case.guarded
+                and now == arrival
+                and not gain > LEAST * error_at(case, now, range(now + best, now + best + run))
+            ):
                 best = 0
             start = now + best
         if case.every is None or start < now + case.every or now + case.every > due - run:
@@ -184,7 +188,8 @@ def played_with_pauses(case: Case, arrival: int, run: int, due: int, restart_h: 
             at_once = tuple(range(left))
             gain = (cost(at_once) - cost(best)) / left
             steps = [now + hour for hour in best]
-            if case.guarded:
+            waits = now > arrival and (not ran or ran[-1] != now - 1)
+            if case.guarded and not waits:
                 number, _ = forecast_at(case, now)
                 errors = np.nan_to_num(past_errors(case.issued(), case.came())[number])
                 error = float(np.mean([errors[step - case.issues[number][0]] for step in steps]))

@@ -10,11 +10,11 @@ import numpy as np
 
 from lowtide.backtest.correction import candidates, chosen
 from lowtide.backtest.files import history_of, read_came, read_issued
-from lowtide.backtest.forecasters import PERFECT, named_forecaster
 from lowtide.backtest.jobs_file import read_past_jobs
-from lowtide.backtest.made import made_forecasts, perfect
+from lowtide.backtest.made import PERFECT, made_forecasts, perfect
 from lowtide.backtest.replay import Rules
 from lowtide.backtest.run import Asked, arrivals, run_zone, total
+from lowtide.forecasting.names import forecaster as named_forecaster
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.planning.solvers.job_times import blocks
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
 if TYPE_CHECKING:
@@ -105,12 +106,12 @@ def window_ranks(came: Came, issued: Issued, jobs: ReplayJobs) -> FloatArray:
     steps = np.minimum(end - first, issued.horizon - column)
     found = np.full(jobs.count, np.nan)
     for length in np.unique(steps[steps >= 2]).tolist():
-        some = np.flatnonzero(steps == length)
         ahead = np.arange(length)
-        seen = issued.values[row[some, None], column[some, None] + ahead]
-        real = came.values[np.minimum(first[some, None] + ahead, came.values.size - 1)]
-        whole = ~np.isnan(seen).any(axis=1)
-        found[some[whole]] = spearman(seen[whole], real[whole])
+        for some in blocks(np.flatnonzero(steps == length)):
+            seen = issued.values[row[some, None], column[some, None] + ahead]
+            real = came.values[np.minimum(first[some, None] + ahead, came.values.size - 1)]
+            whole = ~np.isnan(seen).any(axis=1)
+            found[some[whole]] = spearman(seen[whole], real[whole])
     return found
 
 

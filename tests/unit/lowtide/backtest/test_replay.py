@@ -124,6 +124,30 @@ def test_the_guard_sees_gain_and_past_error_and_decides() -> None:
     assert replay(past, forecasts, job, pausing).mean.tolist() == [100]
 
 
+def test_one_that_was_let_wait_is_not_started_by_the_guard() -> None:
+    past = came([100, 90, 80, 70, 60, 50])
+    asked: list[float] = []
+
+    def only_large_gains(gain: np.ndarray, error: np.ndarray) -> np.ndarray:
+        asked.extend(gain.tolist())
+        return gain > 15
+
+    forecasts = issued((0, [30, 20, 19, 18, 10, 17]), (1, [20, 19, 18, 10, 17]), (3, [12, 11, 10]))
+    found = replay(past, forecasts, one_job(0, 1, 5), Rules(HOUR_S, guard=only_large_gains))
+    assert asked == [20]
+    assert found.start_s.tolist() == [5 * HOUR_S]
+    pausing = replay(past, forecasts, one_job(0, 1, 5), Rules(HOUR_S, pausable=True, guard=only_large_gains))
+    assert pausing.start_s.tolist() == [5 * HOUR_S]
+
+
+def test_a_running_job_is_paused_only_for_a_gain_that_beats_the_error() -> None:
+    past = came([100, 90, 80, 70])
+    forecasts = issued((0, [10, 20, 30, 40]), (1, [20, 30, 10]))
+    held = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=lambda gain, error: gain > 15))
+    free = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=None))
+    assert (held.mean.tolist(), free.mean.tolist()) == ([95], [85])
+
+
 def test_the_default_guard_weighs_one_against_the_other() -> None:
     assert beats_error(np.array([1.0, 3.0, 0.0]), np.array([10.0, 10.0, 0.0])).tolist() == [False, True, False]
 

@@ -141,7 +141,7 @@ def test_forecasts_are_mended_where_that_paid(
 
 
 def test_without_the_guard_more_is_shifted(capsys: pytest.CaptureFixture[str], actual: str) -> None:
-    asked = ("--actual", actual, "--forecaster", "yesterday", "--job-hours", "4")
+    asked = ("--actual", actual, "--forecaster", "seasonal-naive-24", "--job-hours", "4")
     guarded, free = printed(capsys, *asked), printed(capsys, *asked, "--no-guard")
     assert guarded["guard"]
     assert not free["guard"]

@@ -126,3 +126,21 @@ def test_run_writes_its_contract(tmp_path: Path, capsys: pytest.CaptureFixture[s
     command = [str(Path(sys.executable).with_name("lowtide")), "run", "--json", str(target), "--", "sh", "-c", "exit 7"]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 7
     validate("run", json.loads(target.read_text()))
+
+
+@pytest.mark.parametrize("arguments", [(), ("--zone", "DE"), ("--zone", "GB", "--probe")])
+def test_signals(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    validate("signals", printed(capsys, "signals", "--json", *arguments))
+
+
+@pytest.mark.parametrize("arguments", [(), ("--pausable", "--replan-hours", "1"), ("--compare", "--no-guard")])
+def test_backtest(capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    lines = [
+        f"2023-{1 + day // 28:02}-{1 + day % 28:02}T{hour:02}:00Z,{300 + 9 * ((hour * 7 + day) % 24)}"
+        for day in range(28)
+        for hour in range(24)
+    ]
+    path = tmp_path / "came.csv"
+    path.write_text("start_utc,intensity_g_per_kwh\n" + "\n".join(lines) + "\n")
+    asked = ("--actual", str(path), "--forecaster", "damped7", "--job-hours", "4", "--slack-hours", "24")
+    validate("backtest", printed(capsys, "backtest", "--json", *asked, *arguments))

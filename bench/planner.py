@@ -22,6 +22,7 @@ CASES = (
     "gpu_training",
     "scale",
     "guard",
+    "forecasting",
 )
 """Modules of this folder with a function ``rows``; those that need measured series end where there are none."""
 

@@ -16,10 +16,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from table import Row, data_folder, seconds
 
 from lowtide.forecasting.conformal import LEARNED_FROM_H, RECENT_H, learn_bands
-from lowtide.forecasting.guard import LEAST_ERRORS, errors_ahead, guarded_starts, mean_errors
+from lowtide.forecasting.guard import errors_ahead, guarded_starts, mean_errors
 from lowtide.forecasting.names import forecaster
 from lowtide.forecasting.rolling import MONTH_H, rolling
 from lowtide.forecasting.types import History
+from lowtide.jobs.guard import LEAST_ERRORS
 from lowtide.testing.measured import hourly, zones_of_year
 from lowtide_core.series import LIFECYCLE_CONSUMPTION
 

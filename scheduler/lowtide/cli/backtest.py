@@ -64,8 +64,9 @@ def command(
     as_json: bool,
 ) -> None:
     from lowtide.backtest.ask import Question, answer
-    from lowtide.backtest.replay import Rules, beats_error
+    from lowtide.backtest.replay import Rules
     from lowtide.cli.backtest_view import lines, to_json
+    from lowtide.jobs.guard import worth_shifting
 
     if zone and zones:
         raise InputError("--zone and --zones exclude each other.", hint="Give one of them.")
@@ -83,7 +84,7 @@ def command(
             replan_s=float("inf") if replan_hours is None else replan_hours * SECONDS_PER_HOUR,
             pausable=pausable,
             restart_s=parse_duration_s(restart) if restart else 0.0,
-            guard=beats_error if guard else None,
+            guard=worth_shifting if guard else None,
         ),
         from_s=_instant_s(from_text),
         to_s=_instant_s(to_text),

@@ -7,17 +7,18 @@ half of what comes in some months, and nearly all in others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowtide.forecasting.residuals import residuals, target_hour_of_day
+from lowtide.forecasting.types import HOUR_S
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
     from lowtide.forecasting.types import History, IntArray
-    from lowtide_core.series import FloatArray
+    from lowtide_core.series import FloatArray, SignalSeries
 
 ENDS_H = (3, 6, 12, 24, 48, 96)
 COVERAGE = 0.8
@@ -141,3 +142,31 @@ def _quantiles(measured: FloatArray, chosen: np.ndarray | None, edges: tuple[flo
         if known.size >= _LEAST_RESIDUALS:
             out[:, zone] = np.quantile(known, edges, method="weibull")
     return out
+
+
+def with_band(series: SignalSeries, bands: ErrorBands) -> SignalSeries:
+    """The forecast of one zone with its band, tagged in its note; beyond the last hour learned as at it.
+
+    Args:
+        series: Of any step; each takes the bin of its start. A step in which nothing was learned has no band.
+        bands: Learned from forecasts of the same source for the same zone alone.
+    Raises:
+        InputError: The series has no issue time, so that nobody knows how far ahead its steps lie.
+    """
+    if series.issued_at is None:
+        raise InputError(
+            f"{series.source}: the series of {series.zone} does not say when it was issued.",
+            hint="Only forecasts with an issue time have a horizon.",
+        )
+    begin_s = series.start_s + series.step_s * np.arange(series.intensity_g_per_kwh.size)
+    hour = (begin_s // HOUR_S % 24).astype(np.int64)
+    ahead_h = np.maximum(0.0, (begin_s - series.issued_at.timestamp()) // HOUR_S) + 1
+    part = np.minimum(np.searchsorted(bands.ends_h, ahead_h), bands.ends_h.size - 1)
+    values, width = series.intensity_g_per_kwh, float(bands.recent_g_per_kwh[0])
+    low = np.maximum(values + width * bands.low[0, hour, part], 0.0)
+    return replace(
+        series,
+        low_g_per_kwh=low,
+        high_g_per_kwh=np.maximum(values + width * bands.high[0, hour, part], low),
+        note="; ".join(filter(None, (series.note, "band of its errors here lately"))),
+    )

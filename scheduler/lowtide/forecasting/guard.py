@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide.forecasting.residuals import residuals, target_hour_of_day
+from lowtide.jobs.guard import LEAST_ERRORS, worth_shifting
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
-    from lowtide.forecasting.axis import BoolArray
     from lowtide.forecasting.types import History, IntArray
     from lowtide_core.series import FloatArray
-
-LEAST_ERRORS = 0.35
-"""How many mean absolute errors of the planned hours a gain has to exceed for a job to be shifted.
-
-One for all zones: the largest multiple of 0.05 that costs less than a point of the oracle's saving on 2022, in twelve
-zones, with a 4 h job, 24 h of slack and errors of the 90 days before each month (``bench/forecasting.py``)."""
 
 
 def mean_errors(history: History, forecast: FloatArray, issue: IntArray) -> FloatArray:
@@ -50,19 +44,6 @@ def errors_ahead(history: History, mean_error: FloatArray, issue: IntArray) -> F
     """
     horizon = mean_error.shape[2]
     return mean_error[:, target_hour_of_day(history, issue, horizon), np.arange(horizon)]
-
-
-def worth_shifting(gain: FloatArray, error: FloatArray, least_errors: float = LEAST_ERRORS) -> BoolArray:
-    """Where an expected gain is worth acting on.
-
-    Args:
-        gain: Mean intensity expected of the hours at once, less that of the planned hours; g/kWh.
-        error: Mean absolute error to expect of the planned hours; g/kWh, >= 0; NaN is not known, and any gain counts.
-        least_errors: How many errors the gain must exceed; >= 0.
-    """
-    if not least_errors >= 0:
-        raise InputError(f"A gain cannot be asked to exceed {least_errors} errors.", hint="Give zero or more.")
-    return np.asarray(gain > least_errors * np.nan_to_num(error))
 
 
 def guarded_starts(

@@ -196,7 +196,7 @@ def predicted(
     for number in np.unique(hour):
         mine = hour == number
         out[mine] = inputs[mine] @ model.weights[number, :, :horizon].astype(np.float64)
-    return model.base_share * base + level * (1 - model.base_share + out)
+    return np.asarray(model.base_share * base + level * (1 - model.base_share + out))
 
 
 def teaching(axis: Axis, zone: int, horizon: int) -> IntArray:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowtide.jobs.manner import Judgement
 from lowtide.planning.types import Candidate, Moves, PlanProblem, Segment
-from lowtide.store.codec import manner_from_json
+from lowtide.store.codec import judgement_from_json, manner_from_json
 from lowtide_core.places import RegionId, ZoneId
 from lowtide_core.spans import iso_utc, parse_iso_utc
 
@@ -56,7 +55,7 @@ def problem_from_text(text: str, series: Mapping[ZoneId, SignalSeries]) -> tuple
         earliest_utc=parse_iso_utc(item["earliest_utc"]),
         deadline_utc=parse_iso_utc(item["deadline_utc"]),
         manner=manner_from_json(item["manner"]),
-        judgement=Judgement(**item["judgement"]),
+        judgement=judgement_from_json(item["judgement"]),
         candidates=tuple(_place_from_json(place, series) for place in item["candidates"]),
         baseline=None if baseline is None else _place_from_json(baseline, series),
         moves=None if moves is None else Moves(*(np.array(table, dtype=np.float64) for table in moves)),

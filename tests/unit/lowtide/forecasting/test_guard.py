@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowtide.forecasting.guard import LEAST_ERRORS, errors_ahead, guarded_starts, mean_errors, worth_shifting
+from lowtide.forecasting.guard import errors_ahead, guarded_starts, mean_errors
 from lowtide.forecasting.types import History
 from lowtide_core.errors import InputError
 from lowtide_core.series import LIFECYCLE_CONSUMPTION
@@ -32,13 +32,6 @@ def test_an_hour_without_errors_has_the_mean_of_all_and_a_zone_without_any_has_n
     assert np.isnan(found[1]).all()
 
 
-def test_a_gain_must_exceed_its_error() -> None:
-    gain, error = np.array([1.0, 1.1, 0.1, 0.0, -1.0]), np.array([2.0, 2.0, np.nan, 0.0, 0.0])
-    assert worth_shifting(gain, error, 0.5).tolist() == [False, True, True, False, False]
-    with pytest.raises(InputError):
-        worth_shifting(gain, error, -1.0)
-
-
 def test_a_job_starts_at_its_best_hour_or_at_once() -> None:
     forecast = np.array([[10.0, 9.0, 4.0, 4.0, 9.0, 1.0], [10.0, 10.0, 9.0, 9.0, 10.0, 1.0]])
     error = np.full_like(forecast, 4.0)
@@ -56,7 +49,3 @@ def test_ties_go_to_the_earliest_and_an_unknown_forecast_shifts_nothing() -> Non
 def test_a_forecast_that_is_too_short_is_refused() -> None:
     with pytest.raises(InputError, match="28 h ahead"):
         guarded_starts(np.zeros(27), np.zeros(27), 4, 24)
-
-
-def test_the_default_lies_between_any_gain_and_a_whole_error() -> None:
-    assert 0 < LEAST_ERRORS < 1

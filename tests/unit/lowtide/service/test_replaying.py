@@ -64,7 +64,7 @@ PROBLEMS = {
     "of unknown duration": problem(manner=Manner(guess=DurationGuess(3600.0, 20000.0, (3600.0, 20000.0, 9000.0)))),
     "of several widths": problem(manner=Manner(widths=WidthTable((1, 2), (1.0, 1.7), (300.0, 570.0), 1))),
     "robust, with a carbon price": replace(
-        problem(judgement=Judgement(90.0, robust=True, least_sigmas=0.2)),
+        problem(judgement=Judgement(90.0, robust=True, least_errors=0.2)),
         candidates=tuple(replace(place, egress_usd=0.02, price_usd_per_h=1 / 7) for place in problem().candidates),
     ),
     "that moves": replace(

@@ -106,7 +106,7 @@ def test_a_little_more_is_chance() -> None:
     forecast = issued((0, [1.0]))
 
     def pair(more: float | None) -> tuple[Candidate, ...]:
-        return (Candidate(AS_ISSUED, forecast, 80.0), Candidate("mended", forecast, None, more))
+        return (Candidate(AS_ISSUED, forecast, None, 80.0), Candidate("mended", forecast, None, more))
 
     assert chosen(pair(80.0 + LEAST_GAIN_PCT / 2)).name == AS_ISSUED
     assert chosen(pair(80.0 + LEAST_GAIN_PCT)).name == "mended"

@@ -89,12 +89,12 @@ class Anomalies:
 
     def means(self, zones: IntArray, issue: IntArray, bins_h: tuple[tuple[int, int], ...]) -> FloatArray:
         """Means over the hours ``near`` to ``far`` before each issue; (n, zones x bins)."""
-        columns = [
-            (self.sums[zones][:, np.maximum(issue - near, 0)] - self.sums[zones][:, np.maximum(issue - far, 0)])
-            / (far - near)
-            for near, far in bins_h
-        ]
-        return np.stack(columns, axis=-1).transpose(1, 0, 2).reshape(issue.size, -1)
+        near, far = (
+            self.sums[np.ix_(zones, np.maximum(issue[:, None] - ends, 0).ravel())].reshape(zones.size, issue.size, -1)
+            for ends in np.array(bins_h).T
+        )
+        means = (near - far) / np.diff(bins_h)[:, 0]
+        return np.asarray(means.transpose(1, 0, 2).reshape(issue.size, -1), dtype=np.float64)
 
 
 def anomalies(axis: Axis) -> Anomalies:
@@ -178,7 +178,7 @@ def learn(
 
 
 def _not_zero(spread: FloatArray) -> FloatArray:
-    return np.where(spread > 0, spread, 1.0)
+    return np.asarray(np.where(spread > 0, spread, 1.0), dtype=np.float64)
 
 
 def predicted(
@@ -196,7 +196,7 @@ def predicted(
     for number in np.unique(hour):
         mine = hour == number
         out[mine] = inputs[mine] @ model.weights[number, :, :horizon].astype(np.float64)
-    return model.base_share * base + level * (1 - model.base_share + out)
+    return np.asarray(model.base_share * base + level * (1 - model.base_share + out), dtype=np.float64)
 
 
 def teaching(axis: Axis, zone: int, horizon: int) -> IntArray:

@@ -51,7 +51,7 @@ def issued(name: str, past: History) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), hours=st.integers(1, 500), gaps=st.sampled_from([0.0, 0.02, 0.2]))
 def test_what_is_issued_does_not_change_when_the_future_is_removed(
     name: str, seed: int, hours: int, gaps: float
@@ -87,7 +87,7 @@ def test_a_history_some_weeks_later_gives_the_same_forecasts_some_weeks_later(na
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), hours=st.integers(1, 400), gaps=st.sampled_from([0.02, 0.3]))
 def test_where_anything_is_known_a_forecast_is_a_number_not_below_zero(
     name: str, seed: int, hours: int, gaps: float

@@ -132,6 +132,8 @@ def features(axis: Axis, found: Anomalies, zone: int, issue: IntArray, model: Co
 _SIZE, _WEEKDAY_SIZE, _COMPANION_SIZE = 0.15, 0.3, 0.075
 """How large a feature is decides how little it is shrunk: anomalies are measured in their own standard deviation, so
 that steady zones are shrunk no more than lively ones."""
+_LEAST_SPREAD = 1e-3
+"""Share of the level; what varies less is flat, and its last digits are not blown up to features."""
 
 
 def columns_of(groups: tuple[Group, ...]) -> BoolArray:
@@ -156,8 +158,8 @@ def learn(
     own = np.append(found.share[zone, issue - 1].std(), found.means(np.array([zone]), issue, OWN_BINS_H).std(axis=0))
     blank = Coefficients(
         companions=companions,
-        companion_scale=_not_zero(found.share[companions][:, issue - 1].std(axis=1)),
-        own_scale=_not_zero(own),
+        companion_scale=np.maximum(found.share[companions][:, issue - 1].std(axis=1), _LEAST_SPREAD),
+        own_scale=np.maximum(own, _LEAST_SPREAD),
         turns=COSINE_SCALE * rng.standard_normal((len(OWN_BINS_H), COSINES)),
         phases=rng.uniform(0, 2 * np.pi, COSINES),
         weights=np.zeros((DAY_H, 0, horizon), dtype=np.float32),
@@ -175,10 +177,6 @@ def learn(
         half = slice(0, horizon) if member.of_residual else slice(horizon, None)
         weights[:, mine] += np.linalg.solve(gram, answers[:, mine, half]) / len(members)
     return replace(blank, weights=weights.astype(np.float32))
-
-
-def _not_zero(spread: FloatArray) -> FloatArray:
-    return np.asarray(np.where(spread > 0, spread, 1.0), dtype=np.float64)
 
 
 def predicted(

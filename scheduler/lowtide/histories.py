@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
@@ -15,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from lowtide_core.errors import InputError
+from lowtide_core.errors import InputError, LowtideError
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame
 
@@ -29,7 +30,7 @@ HOUR_S = 3600.0
 MOST_HOURS = 4 * 8784
 """Four years: what lies before teaches little of a grid that changes."""
 
-_DAMAGED = (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError)
+_DAMAGED = (BadZipFile, EOFError, KeyError, LowtideError, OSError, RuntimeError, TypeError, ValueError, zlib.error)
 """What a torn or strange file makes numpy and json raise."""
 
 
@@ -63,6 +64,11 @@ class Recorded:
     @property
     def name(self) -> RecordName:
         return RecordName(self.zone, self.source, self.frame)
+
+    @property
+    def known_days(self) -> float:
+        """How many days of hours are known; gaps do not count."""
+        return float(np.count_nonzero(~np.isnan(self.intensity_g_per_kwh))) / 24
 
     @property
     def end_s(self) -> float:

@@ -109,19 +109,11 @@ class Wiring:
         zones = self.zones_to_record()
         if not zones or self.settings.offline:
             return None
-        recorder = self.recorder(store)
+        from functools import partial
 
-        def once(now_utc: datetime) -> TickReport:
-            from lowtide.service.ticks import TickReport
+        from lowtide.service.recording import round_of
 
-            notes = recorder.record(zones, now_utc) or ()
-            said = [(note, f"recorded {note.zone} from {note.source}: {note.said}") for note in notes]
-            return TickReport(
-                did=tuple(line for note, line in said if not note.failed),
-                failed=tuple(line for note, line in said if note.failed),
-            )
-
-        return once
+        return partial(round_of, self.recorder(store), zones)
 
     def zones_to_record(self) -> tuple[ZoneId, ...]:
         """The zones that the user set, else home's."""

@@ -80,15 +80,15 @@ def find_keys(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[s
     """
     found: dict[str, FoundKey] = {}
     for key in KEY_NAMES:
-        value = settings.get(key.setting, "")
+        value = settings.get(key.setting, "").strip()
         if value == IN_KEY_RING:
             found[key.setting] = FoundKey(key, from_key_ring(key.setting), "key ring")
         elif value:
             found[key.setting] = FoundKey(key, value, "settings")
         else:
-            name = next((name for name in key.environ if environ.get(name)), None)
-            if name is not None:
-                found[key.setting] = FoundKey(key, environ[name], name)
+            name = next((name for name in key.environ if environ.get(name, "").strip()), None)
+            if name is not None:  # a line break at the end of a secret's file is not of the key
+                found[key.setting] = FoundKey(key, environ[name].strip(), name)
     return found
 
 
@@ -106,7 +106,7 @@ def from_key_ring(setting: str) -> str:
             hint=f"lowtide config set {setting} --keyring puts it there.",
             setting=setting,
         )
-    return str(value)
+    return str(value).strip()
 
 
 def to_key_ring(setting: str, value: str) -> None:

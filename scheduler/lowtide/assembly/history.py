@@ -82,7 +82,7 @@ class HistorySource:
         first = max(0, int((span.start_utc - known_until) // HOUR))
         if np.isnan(values[first:]).all():
             raise self._nothing(zone, f"Too little is recorded of {zone} from {self.of} to forecast {span}.", wanted)
-        days = recorded.intensity_g_per_kwh.size / 24
+        days = recorded.known_days
         series = SignalSeries(
             zone=zone,
             start_utc=known_until + first * HOUR,

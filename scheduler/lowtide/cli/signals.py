@@ -12,7 +12,7 @@ from lowtide.cli.app import VERBS
 from lowtide.cli.options import json_option
 from lowtide.cli.text import table
 from lowtide.wiring import Wiring
-from lowtide_core.errors import InputError, LowtideError
+from lowtide_core.errors import InputError, LowtideError, StateError
 from lowtide_core.spans import Span, iso_utc
 
 if TYPE_CHECKING:
@@ -181,8 +181,9 @@ def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
     with wiring.store() as store:
         notes = wiring.recorder(store).record(named, now_utc, since_utc=_since(since, now_utc))
     if notes is None:
-        click.echo("lowtide: another process is recording; nothing was done", err=True)
-        notes = ()
+        raise StateError(
+            "Another process of this machine is recording.", hint="Ask again when it is done: lowtide signals record."
+        )
     if as_json:
         import json
 

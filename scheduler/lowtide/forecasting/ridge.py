@@ -89,12 +89,12 @@ class Anomalies:
 
     def means(self, zones: IntArray, issue: IntArray, bins_h: tuple[tuple[int, int], ...]) -> FloatArray:
         """Means over the hours ``near`` to ``far`` before each issue; (n, zones x bins)."""
-        columns = [
-            (self.sums[zones][:, np.maximum(issue - near, 0)] - self.sums[zones][:, np.maximum(issue - far, 0)])
-            / (far - near)
-            for near, far in bins_h
-        ]
-        return np.stack(columns, axis=-1).transpose(1, 0, 2).reshape(issue.size, -1)
+        near, far = (
+            self.sums[np.ix_(zones, np.maximum(issue[:, None] - ends, 0).ravel())].reshape(zones.size, issue.size, -1)
+            for ends in np.array(bins_h).T
+        )
+        means = (near - far) / np.diff(bins_h)[:, 0]
+        return np.asarray(means.transpose(1, 0, 2).reshape(issue.size, -1), dtype=np.float64)
 
 
 def anomalies(axis: Axis) -> Anomalies:
@@ -132,6 +132,8 @@ def features(axis: Axis, found: Anomalies, zone: int, issue: IntArray, model: Co
 _SIZE, _WEEKDAY_SIZE, _COMPANION_SIZE = 0.15, 0.3, 0.075
 """How large a feature is decides how little it is shrunk: anomalies are measured in their own standard deviation, so
 that steady zones are shrunk no more than lively ones."""
+_LEAST_SPREAD = 1e-3
+"""Share of the level; what varies less is flat, and its last digits are not blown up to features."""
 
 
 def columns_of(groups: tuple[Group, ...]) -> BoolArray:
@@ -156,8 +158,8 @@ def learn(
     own = np.append(found.share[zone, issue - 1].std(), found.means(np.array([zone]), issue, OWN_BINS_H).std(axis=0))
     blank = Coefficients(
         companions=companions,
-        companion_scale=_not_zero(found.share[companions][:, issue - 1].std(axis=1)),
-        own_scale=_not_zero(own),
+        companion_scale=np.maximum(found.share[companions][:, issue - 1].std(axis=1), _LEAST_SPREAD),
+        own_scale=np.maximum(own, _LEAST_SPREAD),
         turns=COSINE_SCALE * rng.standard_normal((len(OWN_BINS_H), COSINES)),
         phases=rng.uniform(0, 2 * np.pi, COSINES),
         weights=np.zeros((DAY_H, 0, horizon), dtype=np.float32),
@@ -177,10 +179,6 @@ def learn(
     return replace(blank, weights=weights.astype(np.float32))
 
 
-def _not_zero(spread: FloatArray) -> FloatArray:
-    return np.where(spread > 0, spread, 1.0)
-
-
 def predicted(
     axis: Axis, found: Anomalies, zone: int, issue: IntArray, base: FloatArray, model: Coefficients
 ) -> FloatArray:
@@ -196,7 +194,7 @@ def predicted(
     for number in np.unique(hour):
         mine = hour == number
         out[mine] = inputs[mine] @ model.weights[number, :, :horizon].astype(np.float64)
-    return np.asarray(model.base_share * base + level * (1 - model.base_share + out))
+    return np.asarray(model.base_share * base + level * (1 - model.base_share + out), dtype=np.float64)
 
 
 def teaching(axis: Axis, zone: int, horizon: int) -> IntArray:

@@ -72,23 +72,27 @@ def _run(values: FloatArray) -> FloatArray:
     Returns:
         Level, day, week, error; (4, days, 24, r).
     """
-    states = np.full((4, *values.shape), np.nan)
+    days, _, rows = values.shape
+    out = np.full((days, 4, DAY_H, rows), np.nan)  # level, error, day's change, week's change: see _responses
     level = values[0].mean(axis=0)
-    day, error = values[0] - level, np.zeros_like(level)
-    week = np.zeros((7, *day.shape))
-    states[1, 0], states[2, 0] = day, 0.0
-    states[0, 0, -1], states[3, 0, -1] = level, error
-    inputs = np.empty((DAY_H + 2, level.size))
-    for number in range(1, values.shape[0]):
-        shape = week[number % 7]
+    day, week = values[0] - level, np.zeros((7, DAY_H, rows))
+    out[0, 0, -1], out[0, 1, -1] = level, 0.0
+    first_day = day.copy()
+    inputs = np.empty((DAY_H + 2, rows))
+    for number in range(1, days):
+        shape, made = week[number % 7], out[number]
         np.subtract(values[number], day, out=inputs[:DAY_H])
         inputs[:DAY_H] -= shape
-        inputs[DAY_H], inputs[DAY_H + 1] = level, error
-        innovation, errors, levels = (_DAY @ inputs).reshape(3, DAY_H, -1)
-        day = day + DAY_GAIN * innovation
-        shape += WEEK_GAIN * innovation
-        states[0, number], states[1, number], states[2, number], states[3, number] = levels, day, shape, errors
-        level, error = levels[-1], errors[-1]
+        inputs[DAY_H:] = out[number - 1, :2, -1]
+        np.matmul(_DAY, inputs, out=made.reshape(4 * DAY_H, rows))
+        day += made[2]
+        shape += made[3]
+    out[0, 2], out[0, 3] = first_day, 0.0
+    states = np.empty((4, days, DAY_H, rows))
+    states[0], states[3] = out[:, 0], out[:, 1]
+    np.cumsum(out[:, 2], axis=0, out=states[1])
+    for weekday in range(7):
+        np.cumsum(out[weekday::7, 3], axis=0, out=states[2, weekday::7])
     return states
 
 
@@ -102,19 +106,20 @@ def smoothed(states: States, issue: IntArray, horizon: int) -> FloatArray:
 
 
 def _responses() -> FloatArray:
-    """How innovation, error and level of a day's hours answer to its values less the shapes, and to the state before.
+    """How a day answers to its values less the shapes, and to the state before.
 
     Returns:
-        (72, 26): rows are innovations, errors and levels, 24 each; columns 24 values, the level, the last error.
+        (96, 26): rows are the level and the error after each hour, and by how much each hour changes the shapes of the
+        day and of the week, 24 each; columns 24 values, the level and the error before.
     """
     inputs = np.eye(DAY_H + 2)
     level, error = inputs[DAY_H], inputs[DAY_H + 1]
-    rows: list[list[FloatArray]] = [[], [], []]
+    rows: list[list[FloatArray]] = [[], [], [], []]
     for hour in range(DAY_H):
         missed = inputs[hour] - level
         innovation = missed - ERROR_KEPT * error
         level, error = level + LEVEL_GAIN * innovation, missed
-        for part, row in zip(rows, (innovation, error, level), strict=True):
+        for part, row in zip(rows, (level, error, DAY_GAIN * innovation, WEEK_GAIN * innovation), strict=True):
             part.append(row)
     return np.concatenate(rows)
 

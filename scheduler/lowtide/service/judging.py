@@ -39,6 +39,9 @@ LEAST_JUDGED_H = 7 * 24
 BANDS_H = LEARNED_FROM_H + RECENT_H + HORIZON_H
 """So much of the past is looked at for the bands."""
 
+_FARTHEST_S = 14 * 24 * HOUR_S
+"""No source forecasts a time that begins later after its issue."""
+
 RUN_S, SLACK_S = 4 * HOUR_S, 24 * HOUR_S
 """The job by which forecasts are judged, one every hour."""
 
@@ -103,7 +106,7 @@ class Judge:
         )
         by_issue: dict[float, SignalSeries] = {}
         for series in kept:  # the last received of one issue
-            if series.issued_at is not None and _on_hours(series):
+            if _can_be_judged(series) and series.issued_at is not None:
                 by_issue[series.issued_at.timestamp()] = series
         if not by_issue:
             return None
@@ -170,5 +173,8 @@ def _mended(came: Came, theirs: _Forecasts | None, ours: _Forecasts | None) -> C
     return chosen(candidates(came, theirs.issued, ours.issued, past_s=HOUR_S * came.values.size, run_s=RUN_S))
 
 
-def _on_hours(series: SignalSeries) -> bool:
-    return HOUR_S % series.step_s == 0 or series.step_s % HOUR_S == 0
+def _can_be_judged(series: SignalSeries) -> bool:
+    """Whether its steps fit hours, and its issue lies where a forecast's can: some sources say year 1."""
+    if series.issued_at is None or (HOUR_S % series.step_s and series.step_s % HOUR_S):
+        return False
+    return -_FARTHEST_S <= series.issued_at.timestamp() - series.start_s <= series.end_s - series.start_s

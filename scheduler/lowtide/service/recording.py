@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from lowtide.histories import RecordName, with_series
-from lowtide_core.errors import LowtideError
+from lowtide.service.ticks import TickReport
+from lowtide_core.errors import InputError, LowtideError, NoData, Rejected
 from lowtide_core.spans import Span, from_epoch_s
 
 if TYPE_CHECKING:
@@ -95,12 +96,18 @@ class Recorder:
     def _due(
         self, source: SignalSource, zone: ZoneId, kinds: Sequence[SeriesKind], every: timedelta, now_utc: datetime
     ) -> bool:
-        last = self.store.signals.last_fetched(zone, source.name, kinds)
-        return last is None or not timedelta() <= now_utc - last < every
+        last = self.store.signals.last_fetched(zone, source.name, kinds, by_utc=now_utc)
+        return last is None or now_utc - last >= every
 
     def _ask(self, ask: Callable[[], str], source: SignalSource, zone: ZoneId, what: str) -> Noted:
+        """What came of a question; that a source has nothing to say, or a key's plan not this, is no failure."""
         try:
             return Noted(zone, source.name, ask())
+        except NoData as error:
+            return Noted(zone, source.name, f"no {what}: {error.message}")
+        except Rejected as error:
+            in_plan = error.facts.get("reason") != "plan"
+            return Noted(zone, source.name, f"no {what}: {error.message}", failed=in_plan)
         except LowtideError as error:
             return Noted(zone, source.name, f"no {what}: {error.message}", failed=True)
         except OSError as error:
@@ -121,7 +128,19 @@ class Recorder:
         if _stale(grown, now_utc):
             grown = self.learn(grown, now_utc)
         self.histories.keep(grown)
-        return f"{series.kind}, {_hours(series)} h; {grown.intensity_g_per_kwh.size / 24:.0f} days are known"
+        return f"{series.kind}, {_hours(series)} h; {grown.known_days:.0f} days are known"
+
+
+def round_of(recorder: Recorder, zones: Sequence[ZoneId], now_utc: datetime) -> TickReport:
+    """One round of recording, as ``serve`` and ``tick`` tell of it."""
+    try:
+        notes = recorder.record(zones, now_utc) or ()
+    except LowtideError as error:
+        return TickReport(did=(), failed=(f"record: {error}",))
+    said = [(note.failed, f"recorded {note.zone} from {note.source}: {note.said}") for note in notes]
+    return TickReport(
+        did=tuple(line for failed, line in said if not failed), failed=tuple(line for failed, line in said if failed)
+    )
 
 
 def _hours(series: SignalSeries) -> int:
@@ -144,17 +163,31 @@ def rebuilt(store: Store, source: SignalSource, zone: ZoneId) -> Recorded | None
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Whether no other process of this machine records into the folder now, and none begins before this ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Whether no other process of this machine records into the folder now, and none begins before this ends.
+
+    Where the system or the file system has no locks it is the user's own promise.
+
+    Raises:
+        InputError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(
+            f"Nothing can be recorded in {folder}: {error.strerror}.", hint="Make it a folder that can be written."
+        ) from error
+    with file:
+        yield _held(file)
+
+
+def _held(file: IO[str]) -> bool:
     try:
         import fcntl
-    except ImportError:  # a system without file locks: one process is the user's own promise there
-        yield True
-        return
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True

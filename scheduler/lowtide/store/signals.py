@@ -93,10 +93,18 @@ class SignalStore:
         with self._database.begin() as connection:
             return tuple(_series(row) for row in connection.execute(query))
 
-    def last_fetched(self, zone: ZoneId, source: str, kinds: Sequence[SeriesKind]) -> datetime | None:
-        """When the newest vintage of those kinds was received; None where there is none."""
+    def last_fetched(
+        self, zone: ZoneId, source: str, kinds: Sequence[SeriesKind], *, by_utc: datetime
+    ) -> datetime | None:
+        """When the newest vintage of those kinds was received, of those not after ``by_utc``; None without any.
+
+        A clock that was ahead once leaves vintages of the future behind.
+        """
         query = select(func.max(vintages.c.fetched_utc_s)).where(
-            vintages.c.zone == zone, vintages.c.source == source, vintages.c.kind.in_(kinds)
+            vintages.c.zone == zone,
+            vintages.c.source == source,
+            vintages.c.kind.in_(kinds),
+            vintages.c.fetched_utc_s <= to_epoch_s(by_utc),
         )
         with self._database.begin() as connection:
             newest_s = connection.execute(query).scalar()

@@ -97,6 +97,15 @@ def test_a_constant_zone_stays_what_it_is() -> None:
     assert found[1] == pytest.approx(np.zeros((1, HORIZON)), abs=1e-6)
 
 
+def test_a_zone_that_differs_in_its_last_digits_alone_teaches_nothing_and_harms_nobody() -> None:
+    flat = 250.1 + 1e-13 * np.random.default_rng(2).standard_normal(HOURS)
+    values = np.concatenate([grid(zones=1), flat[None]])
+    found = auto().fit(history(values), HORIZON).issued(history(values), np.array([HOURS]), HORIZON)
+    alone = auto().fit(history(values[:1]), HORIZON).issued(history(values[:1]), np.array([HOURS]), HORIZON)
+    assert found[0] == pytest.approx(alone[0], rel=1e-6)
+    assert found[1] == pytest.approx(np.full((1, HORIZON), 250.1), rel=1e-6)
+
+
 def test_it_can_be_stored_and_says_the_same_again() -> None:
     values = grid(zones=3)
     values[2, :-200] = np.nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -233,3 +233,12 @@ def test_what_was_learnt_later_than_the_time_of_planning_is_not_used(store: Stor
     record = histories.get(recorded().name)
     assert learnt_of(record, earlier) is None
     assert learnt_of(record, END) is not None
+
+
+def test_a_forecast_that_claims_to_be_of_year_one_is_not_judged(store: Store) -> None:
+    archive(store, np.zeros(24))
+    before = of(learnt(store, recorded())).merits
+    strange = forecast_at(24 * (DAYS - 3), CAME[:FORECAST_H])
+    for year in (1, 1970):
+        store.signals.add(replace(strange, issued_at=datetime(year, 1, 1, tzinfo=UTC)))
+    assert of(learnt(store, recorded())).merits == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ import pytest
 import responses
 
 from lowtide.histories import Histories, Recorded, RecordName
-from lowtide.service.recording import Recorder, rebuilt
+from lowtide.service.recording import Recorder, rebuilt, round_of
 from lowtide.store import Store, open_store
-from lowtide_core.errors import NoData, Unavailable
+from lowtide_core.errors import InputError, NoData, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.ports import Wanted
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
@@ -234,3 +235,53 @@ def test_forty_zones_every_hour_stay_within_a_free_key_s_limit_and_lose_nothing(
         forecasts = [kept for kept in store.signals.spans() if kept.zone == zone and kept.kind == "forecast"]
         assert forecasts
         assert forecasts[0].vintages >= 15
+
+
+def test_without_locks_it_is_recorded_all_the_same(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert len(recorder(store, tmp_path, Grid()).record([DE], T0) or ()) == 2
+
+
+def test_a_folder_that_cannot_be_used_is_told_and_stops_no_round(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "histories").write_text("in the way")
+    ours = recorder(store, tmp_path, Grid())
+    with pytest.raises(InputError, match="Nothing can be recorded in"):
+        ours.record([DE], T0)
+    assert "Nothing can be recorded" in round_of(ours, [DE], T0).failed[0]
+
+
+def test_that_a_source_has_no_forecast_is_no_failure(store: Store, tmp_path: Path) -> None:
+    class ActualsAlone(Grid):
+        def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
+            if wanted == "forecast":
+                raise NoData("free has no forecast.", provider=self.name, operation=wanted)
+            return super().fetch(zone, span, wanted)
+
+    report = round_of(recorder(store, tmp_path, ActualsAlone()), [DE], T0)
+    assert report.failed == ()
+    assert "free has no forecast." in report.did[1]
+
+
+def test_only_days_that_are_known_are_counted(store: Store, tmp_path: Path) -> None:
+    grid = Grid()
+    recorder(store, tmp_path, grid).record([DE], T0)
+    grid.now_utc = T0 + timedelta(days=30)
+    notes = recorder(store, tmp_path, grid).record([DE], grid.now_utc) or ()
+    assert "2 days are known" in notes[0].said
+    assert known(tmp_path, grid).known_days == 2
+
+
+def test_a_clock_that_was_ahead_once_does_not_make_everything_due_until_then(store: Store, tmp_path: Path) -> None:
+    grid = Grid(now_utc=T0 + timedelta(days=10))
+    ours = recorder(store, tmp_path, grid)
+    ours.record([DE], grid.now_utc)
+    for minutes, asked in ((0, 2), (5, 0)):
+        grid.now_utc = T0 + timedelta(minutes=minutes)
+        assert len(ours.record([DE], grid.now_utc) or ()) == asked

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -72,6 +73,12 @@ class CachedSource:
         with locked(folder / "lock", patience_s=self.patience_s):
             found = self._fresh(folder, span, wanted, notes)  # what another asked for meanwhile
             return found if found is not None else self._asked(folder, zone, span, wanted, notes)
+
+    def last_success_utc(self) -> datetime | None:
+        """When the source last answered anybody on this machine, of whatever zone, as far as it is kept."""
+        kept = self.store_dir.glob(f"{escape(self.name.replace('/', '_'))}_*/[!.]*.npz")
+        newest = max((path.name.partition("_")[0] for path in kept), default=None)
+        return None if newest is None else datetime.strptime(newest, _STAMP).replace(tzinfo=UTC)
 
     def _fresh(self, folder: Path, span: Span, wanted: Wanted, notes: list[str]) -> SignalSeries | None:
         """What need not be asked for again; ``notes`` are told of what was passed over."""
@@ -185,15 +192,3 @@ def _loaded(path: Path) -> tuple[SignalSeries, Span]:
         **arrays,
     )
     return series, asked
-
-
-def last_success(store_dir: str | Path | None, source: str) -> datetime | None:
-    """When the source last answered anybody on this machine, as far as the cache keeps it."""
-    if store_dir is None:
-        return None
-    stamps = [
-        path.name.partition("_")[0]
-        for path in Path(store_dir).glob(f"{source}_*/*.npz".replace("/", "_", source.count("/")))
-        if not path.name.startswith(".")
-    ]
-    return datetime.strptime(max(stamps), _STAMP).replace(tzinfo=UTC) if stamps else None

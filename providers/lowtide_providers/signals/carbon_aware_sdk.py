@@ -120,6 +120,10 @@ class CarbonAwareSdkSource:
         """The stated one. Without a statement ``fetch`` gives nothing, so that no figure ever stands in the other."""
         return self.stated.frame or LIFECYCLE_CONSUMPTION
 
+    @property
+    def stated_frame(self) -> Frame | None:
+        return self.stated.frame
+
     def covers(self, zone: ZoneId) -> bool:
         return bool(self.url) and (not self.stated.locations or zone in self.stated.locations)
 

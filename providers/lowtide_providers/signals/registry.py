@@ -43,25 +43,23 @@ class About:
 
     Attributes:
         horizon_h: How far its forecasts reach at best; None: it has none, or its reach is any.
-        key: What it needs to be told, in words; empty: nothing.
-        home: Whom the figures come from.
+        operator: Whom the figures come from.
     """
 
     horizon_h: float | None
-    home: str
-    key: str = ""
+    operator: str
 
 
 ABOUT = {
     "gb-neso": About(48, "National Energy System Operator, carbonintensity.org.uk"),
-    "electricitymaps": About(72, "Electricity Maps", key="electricitymaps_token"),
+    "electricitymaps": About(72, "Electricity Maps"),
     "energy-charts": About(42, "Fraunhofer ISE, energy-charts.info"),
     "energinet": About(36, "Energinet, energidataservice.dk"),
-    "openelectricity": About(40, "OpenElectricity, and AEMO's pre-dispatch", key="openelectricity_key"),
-    "entsoe": About(30, "ENTSO-E Transparency Platform", key="entsoe_token"),
-    "watttime": About(72, "WattTime", key="watttime_user, watttime_password"),
-    "carbon-aware-sdk": About(72, "a Carbon Aware SDK of yours", key="carbon_aware_sdk_url"),
-    "eia930": About(None, "US Energy Information Administration", key="eia_key"),
+    "openelectricity": About(40, "OpenElectricity, and AEMO's pre-dispatch"),
+    "entsoe": About(30, "ENTSO-E Transparency Platform"),
+    "watttime": About(72, "WattTime"),
+    "carbon-aware-sdk": About(72, "a Carbon Aware SDK of yours"),
+    "eia930": About(None, "US Energy Information Administration"),
     "eco2mix": About(None, "RTE, eCO2mix"),
     "climatology": About(None, "embedded: each zone's usual day and season"),
     "static": About(None, "embedded: each zone's annual level"),

@@ -165,7 +165,14 @@ class CarbonAwareSdkSource:
             "" if re.match(r"https?://[^/]", self.url) else "the address does not begin with http:// or https://"
         )
         if wrong:
-            raise InputError(f"carbon-aware-sdk was not asked: {wrong}.", hint=_HOW, setting="carbon_aware_sdk_url")
+            raise Rejected(
+                f"carbon-aware-sdk was not asked: {wrong}.",
+                provider=self.name,
+                operation=f"{wanted} {zone}",
+                hint=_HOW,
+                reason="setting",
+                setting="carbon_aware_sdk_url",
+            )
         if not self.covers(zone):
             raise NoData(
                 f"carbon-aware-sdk has no location for {zone}.",

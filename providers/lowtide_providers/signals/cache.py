@@ -18,6 +18,7 @@ from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame, SignalSeries
 from lowtide_core.spans import Span, iso_utc, parse_iso_utc
 from lowtide_providers.locks import locked
+from lowtide_providers.signals.clock import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +29,6 @@ _FORECAST_MARGIN = timedelta(hours=6)
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _DAMAGED = (BadZipFile, EOFError, KeyError, LowtideError, OSError, TypeError, ValueError)
 """What a torn or strange file makes numpy, json and the core raise."""
-
-
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class CachedSource:
     actual_max_age_s: float = 300.0
     stale_max_age_s: float = 86400.0
     patience_s: float = 30.0
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -119,7 +116,11 @@ def _part(series: SignalSeries, span: Span, wanted: Wanted, notes: list[str]) ->
         part = series.clip(span)
     except InputError as error:
         raise NoData(
-            error.message, provider=series.source, operation=wanted, hint=error.hint, zone=series.zone
+            error.message,
+            provider=series.source,
+            operation=f"{wanted} {series.zone}",
+            hint=error.hint,
+            zone=series.zone,
         ) from error
     return replace(part, note="; ".join(filter(None, [part.note, *dict.fromkeys(notes)]))) if notes else part
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from lowtide_core.errors import InputError, Malformed, NoData, ProviderError, Rejected, nearest
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, MARGINAL_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.refusals import no_key
 from lowtide_providers.signals.steps import (
@@ -219,7 +219,7 @@ class CarbonAwareSdkSource:
 
     def _get(self, route: str, asked: Mapping[str, str], operation: str) -> list[Any]:
         try:
-            body = self.http.get_json(self.url + route, provider=self.name, operation=operation, params=asked)
+            body = self.http.get_json(Question(self.url + route, provider=self.name, operation=operation, params=asked))
         except NoData as error:
             if error.facts.get("status") == 204:
                 return []
@@ -246,7 +246,7 @@ class CarbonAwareSdkSource:
         if refusal.facts.get("status") != 400:
             return
         try:
-            known = self.http.get_json(f"{self.url}/locations", provider=self.name, operation="locations")
+            known = self.http.get_json(Question(f"{self.url}/locations", provider=self.name, operation="locations"))
         except ProviderError:
             return  # an SDK without that list: the refusal itself is told
         if not isinstance(known, dict) or location.lower() in map(str.lower, known):

@@ -23,7 +23,7 @@ import numpy as np
 from lowtide_core.errors import NoData
 from lowtide_core.series import DIRECT_PRODUCTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
@@ -86,15 +86,17 @@ class Eco2mixSource:
     def _rows(self, dataset: str, start: datetime, end: datetime) -> dict[datetime, tuple[float, bool]]:
         """Start of a step -> g/kWh, and whether it is a revised figure; only what is known, of ``[start, end)``."""
         body: Any = self.http.get_json(
-            f"{self.base_url}/{dataset}/exports/json",  # the whole answer; ``records`` gives a hundred rows at most
-            provider=self.name,
-            operation=dataset,
-            params={
-                "select": "date_heure,taux_co2,nature,perimetre",
-                "where": f"date_heure >= date'{iso_utc(start)}' AND date_heure < date'{iso_utc(end)}'",
-                "order_by": "date_heure",
-                "timezone": "UTC",
-            },
+            Question(
+                f"{self.base_url}/{dataset}/exports/json",  # the whole answer; ``records`` gives a hundred rows at most
+                provider=self.name,
+                operation=dataset,
+                params={
+                    "select": "date_heure,taux_co2,nature,perimetre",
+                    "where": f"date_heure >= date'{iso_utc(start)}' AND date_heure < date'{iso_utc(end)}'",
+                    "order_by": "date_heure",
+                    "timezone": "UTC",
+                },
+            )
         )
         try:
             rows = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import Malformed, NoData, Rejected
 from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.computed import NOTE, by_start, on_steps
 from lowtide_providers.signals.factors import Fuel, intensity_g_per_kwh
@@ -177,11 +177,13 @@ class Eia930Source:
         """Rows, and how many there are on all pages. The answer echoes the key: nothing else of it is kept."""
         try:
             body = self.http.get_json(
-                f"{self.base_url}/fuel-type-data/data/",
-                provider=self.name,
-                operation=operation,
-                params=asked,
-                headers={"X-Api-Key": self.key},
+                Question(
+                    f"{self.base_url}/fuel-type-data/data/",
+                    provider=self.name,
+                    operation=operation,
+                    params=asked,
+                    headers={"X-Api-Key": self.key},
+                )
             )
         except Rejected as error:
             raise refusal(error, _KEY_HINT) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lowtide_core.errors import Malformed, NoData, Rejected, Unavailable, nearest
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.refusals import no_key, refused
 from lowtide_providers.signals.steps import (
@@ -234,11 +234,13 @@ class ElectricityMapsSource:
 
     def _answer_of(self, version: str, path: str, asked: dict[str, str], operation: str) -> object:
         return self.http.get_json(
-            f"{self.base_url}/{version}{path}",
-            provider=self.name,
-            operation=operation,
-            params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
-            headers={"auth-token": self.token},
+            Question(
+                f"{self.base_url}/{version}{path}",
+                provider=self.name,
+                operation=operation,
+                params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
+                headers={"auth-token": self.token},
+            )
         )
 
     def _readable(self, rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, float, str]]:

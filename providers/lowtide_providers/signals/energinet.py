@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import Malformed, NoData
 from lowtide_core.series import DIRECT_CONSUMPTION, Frame, SignalSeries
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
@@ -79,10 +79,12 @@ class EnerginetSource:
         seen = 0
         while True:
             body: Any = self.http.get_json(
-                f"{self.base_url}/dataset/{_DATASETS[wanted]}",
-                provider=self.name,
-                operation=operation,
-                params=_asked(area, span, seen),
+                Question(
+                    f"{self.base_url}/dataset/{_DATASETS[wanted]}",
+                    provider=self.name,
+                    operation=operation,
+                    params=_asked(area, span, seen),
+                )
             )
             try:
                 total, records = int(body["total"]), body["records"]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from lowtide_core.errors import NoData, Rejected
 from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame, SignalSeries
 from lowtide_core.spans import from_epoch_s
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
@@ -88,7 +88,7 @@ class EnergyChartsSource:
         }
         try:
             return self.http.get_json(
-                f"{self.base_url}/co2eq", provider=self.name, operation=f"{wanted} {zone}", params=asked
+                Question(f"{self.base_url}/co2eq", provider=self.name, operation=f"{wanted} {zone}", params=asked)
             )
         except Rejected as error:
             if error.facts.get("status") == 400 and "country" in str(error.facts.get("said")):

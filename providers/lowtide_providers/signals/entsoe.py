@@ -11,7 +11,7 @@ import numpy as np
 from lowtide_core.errors import NoData, Rejected
 from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame
 from lowtide_core.spans import Span
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.computed import NOTE, by_start
 from lowtide_providers.signals.entsoe_document import QUARTER, Acknowledgement, Block, on_quarters, read_document
@@ -252,11 +252,13 @@ class EntsoeSource:
         """The answer; None for "no matching data" in its older form, under status 400."""
         try:
             return self.http.get_bytes(
-                self.base_url,
-                provider=self.name,
-                operation=operation,
-                params=asked,
-                secret_params={"securityToken": self.token},
+                Question(
+                    self.base_url,
+                    provider=self.name,
+                    operation=operation,
+                    params=asked,
+                    secret_params={"securityToken": self.token},
+                )
             )
         except Rejected as error:
             if error.facts.get("status") == 400 and _NOTHING in str(error.facts.get("said")):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lowtide_core.errors import NoData, Rejected, Unavailable
 from lowtide_core.series import DIRECT_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import (
     UNREADABLE,
@@ -66,7 +66,7 @@ class GbNesoSource:
 
     def _rows(self, address: str, wanted: Wanted) -> dict[datetime, float]:
         operation = f"{wanted} {address}"
-        body = self.http.get_json(self.base_url + address, provider=self.name, operation=operation)
+        body = self.http.get_json(Question(self.base_url + address, provider=self.name, operation=operation))
         if not body:  # its way to say "nothing there"
             return {}
         try:

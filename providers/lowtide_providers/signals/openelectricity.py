@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lowtide_core.errors import NoData, Rejected
 from lowtide_core.series import DIRECT_PRODUCTION, Frame
 from lowtide_core.spans import parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals import nemweb
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.computed import NOTE
@@ -161,14 +161,16 @@ class OpenElectricitySource:
 
     def _predispatch(self, region: str) -> nemweb.Predispatch:
         operation = f"nemweb pre-dispatch {region}"
-        name = nemweb.newest_file(self.http.get_text(self.nemweb_url, provider=self.name, operation=operation))
+        name = nemweb.newest_file(
+            self.http.get_text(Question(self.nemweb_url, provider=self.name, operation=operation))
+        )
         if name is None:
             raise NoData(
                 "openelectricity found no file of pre-dispatch: nemweb lists none.",
                 provider=self.name,
                 operation=operation,
             )
-        body = self.http.get_bytes(self.nemweb_url + name, provider=self.name, operation=operation)
+        body = self.http.get_bytes(Question(self.nemweb_url + name, provider=self.name, operation=operation))
         try:
             return nemweb.read_predispatch(nemweb.read_archive(body), region)
         except UNREADABLE as error:
@@ -191,18 +193,20 @@ class OpenElectricitySource:
     def _ask(self, region: str, first: datetime, last: datetime, operation: str) -> Any:
         try:
             body = self.http.get_json(
-                f"{self.base_url}/data/network/NEM?metrics=energy&metrics=emissions",
-                provider=self.name,
-                operation=operation,
-                params={
-                    "interval": "1h",
-                    "network_region": region,
-                    "primary_grouping": "network_region",
-                    "secondary_grouping": "fueltech",
-                    "date_start": _network_time(first),
-                    "date_end": _network_time(last),
-                },
-                headers={"Authorization": f"Bearer {self.key}"},
+                Question(
+                    f"{self.base_url}/data/network/NEM?metrics=energy&metrics=emissions",
+                    provider=self.name,
+                    operation=operation,
+                    params={
+                        "interval": "1h",
+                        "network_region": region,
+                        "primary_grouping": "network_region",
+                        "secondary_grouping": "fueltech",
+                        "date_start": _network_time(first),
+                        "date_end": _network_time(last),
+                    },
+                    headers={"Authorization": f"Bearer {self.key}"},
+                )
             )
         except Rejected as error:
             raise refusal(error, _KEY_HINT) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lowtide_core.errors import Malformed, NoData, Rejected, nearest
 from lowtide_core.series import MARGINAL_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.refusals import no_key, refused
 from lowtide_providers.signals.steps import (
@@ -206,11 +206,13 @@ class WattTimeSource:
 
     def _get_with(self, token: str, path: str, asked: dict[str, str], operation: str) -> object:
         return self.http.get_json(
-            self.base_url + path,
-            provider=self.name,
-            operation=operation,
-            params=asked,
-            headers={"Authorization": f"Bearer {token}"},
+            Question(
+                self.base_url + path,
+                provider=self.name,
+                operation=operation,
+                params=asked,
+                headers={"Authorization": f"Bearer {token}"},
+            )
         )
 
     def _kept_token(self) -> str:
@@ -220,7 +222,7 @@ class WattTimeSource:
 
     def _new_token(self) -> str:
         body = self.http.get_json(
-            f"{self.base_url}/login", provider=self.name, operation="login", basic=(self.user, self.password)
+            Question(f"{self.base_url}/login", provider=self.name, operation="login", basic=(self.user, self.password))
         )
         token = body.get("token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token:

@@ -72,24 +72,38 @@ def command(context: click.Context, zone: str, probe: bool, as_json: bool) -> No
     place = local_place(zone) if zone else home_place(wiring.settings.home)
     if probe and place is None:
         raise InputError("Nothing can be probed: no zone is known.", hint="Name one: --zone DE.")
-    found = _rows(wiring, None if place is None else place.zone, probe=probe)
+    sources, broken = _sources(wiring)
+    found = _rows(wiring, sources, None if place is None else place.zone, probe=probe)
     if as_json:
         import json
 
-        sources = [asdict(row) for row in found]
-        click.echo(json.dumps({"zone": place.zone if place else None, "sources": sources}, indent=2))
+        rows = [asdict(row) for row in found]
+        told = {"zone": place.zone if place else None, "sources": rows, "broken": broken}
+        click.echo(json.dumps(told, indent=2))
         return
-    click.echo(
-        "\n".join(_table(found, "home (not set)" if place is None else place.zone, wiring.now_utc(), probe=probe))
-    )
+    lines = _table(found, "home (not set)" if place is None else place.zone, wiring.now_utc(), probe=probe)
+    click.echo("\n".join([*lines, *broken]))
 
 
-def _rows(wiring: Wiring, zone: ZoneId | None, *, probe: bool) -> list[_Row]:
-    from lowtide_providers.signals.registry import BUILT_IN, build_source
+def _sources(wiring: Wiring) -> tuple[list[SignalSource], list[str]]:
+    """Every source that could be named, without files that are not set; and why some of other packages are none."""
+    from lowtide_providers.signals.registry import BUILT_IN, HISTORY, build_source, foreign_names
 
-    settings, links = wiring.signal_settings(), wiring.links()
+    links = wiring.links()
+    chosen = (name for name in wiring.settings.signals if not _is_history(name))
+    sources: list[SignalSource] = []
+    broken: list[str] = []
+    for name in dict.fromkeys((*BUILT_IN, *foreign_names(), *chosen)):
+        try:
+            sources.append(build_source(name, links.settings))
+        except InputError as error:
+            broken.append(error.message)
+    return [*sources, *links.chain(HISTORY).sources], broken
+
+
+def _rows(wiring: Wiring, sources: list[SignalSource], zone: ZoneId | None, *, probe: bool) -> list[_Row]:
+    links = wiring.links()
     in_chain = {link.name for link in links.chain().sources}
-    sources = [*(build_source(name, settings) for name in BUILT_IN), *links.chain("history").sources]
     merits = {} if zone is None else links.merits(zone)
     captured_pct = {name: merit.captured_pct for name, merit in merits.items()}
     asked_utc = wiring.now_utc() if probe else None
@@ -109,23 +123,22 @@ def _row(
     from lowtide_facts.zones import all_zones
     from lowtide_providers.signals.abilities import known_frame, last_success_utc
     from lowtide_providers.signals.keys import keys_of
-    from lowtide_providers.signals.registry import ABOUT, ACTUAL_ONLY, HISTORY
+    from lowtide_providers.signals.registry import ABOUT, ACTUAL_ONLY
 
     about = ABOUT.get(source.name)
-    of_history = source.name.startswith(f"{HISTORY}:")
     needed = keys_of(source.name)
     covers = None if zone is None else source.covers(zone)
     success_utc = last_success_utc(source)
     frame = known_frame(source)
     return _Row(
         source=source.name,
-        operator=about.operator if about else "lowtide, from what was recorded",
+        operator=_operator(source.name),
         role="chain" if source.name in in_chain else "actuals" if source.name in ACTUAL_ONLY else "by name",
         keys_set=tuple(key for key in needed if key in keys),
         keys_missing=tuple(key for key in needed if key not in keys),
         zones=sum(source.covers(known) for known in all_zones()),
         covers_zone=covers,
-        horizon_h=HORIZON_H if of_history else about.horizon_h if about else None,
+        horizon_h=HORIZON_H if _is_history(source.name) else about.horizon_h if about else None,
         last_success_utc=None if success_utc is None else iso_utc(success_utc),
         captured_pct=captured_pct,
         basis=None if frame is None else frame.basis,
@@ -134,6 +147,23 @@ def _row(
         frame=None if frame is None else str(frame),
         probe=_probe(source, zone, probed_utc) if probed_utc is not None and zone is not None and covers else "",
     )
+
+
+def _operator(name: str) -> str:
+    """Whom the figures come from."""
+    from lowtide_providers.signals.registry import ABOUT, foreign_names
+
+    if name in ABOUT:
+        return ABOUT[name].operator
+    if _is_history(name):
+        return "lowtide, from what was recorded"
+    return "another package" if name in foreign_names() else "a file"
+
+
+def _is_history(name: str) -> bool:
+    from lowtide_providers.signals.registry import HISTORY
+
+    return name.partition(":")[0] == HISTORY
 
 
 def _table(rows: list[_Row], zone: str, now_utc: datetime, *, probe: bool) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from lowtide.wiring import Wiring
 from lowtide_core.places import ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, SignalSeries
 from lowtide_providers.signals.registry import BUILT_IN
+from lowtide_providers.signals.static import StaticSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 DE = ZoneId("DE")
 HOUR = timedelta(hours=1)
@@ -159,3 +163,27 @@ def test_a_probe_says_where_it_cannot_be_told(
     assert found["electricitymaps"]["probe"].startswith("what the key opens is not known: ")
     assert "offline" in found["electricitymaps"]["probe"]
     assert "opens" not in found["gb-neso"]["probe"]
+
+
+def test_sources_of_other_packages_and_files_stand_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def make(self: EntryPoint) -> object:
+        return lambda _: StaticSource("ours") if self.name == "ours" else 5
+
+    points = EntryPoints(EntryPoint(name, "invented:make", "lowtide.signals") for name in ("ours", "torn"))
+    monkeypatch.setattr(EntryPoint, "load", make)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: points)
+    own = tmp_path / "own.csv"
+    own.write_text("start_utc,intensity_g_per_kwh,zone\n2026-01-01T00:00Z,1,DE\n2026-01-01T01:00Z,2,DE\n")
+    assert run(["config", "set", "signals", f"{own},climatology"]) == 0
+    capsys.readouterr()
+    found = rows(capsys, "--zone", "DE")
+    assert (found["ours"]["operator"], found["ours"]["role"], found["ours"]["zones"]) == (
+        "another package",
+        "by name",
+        352,
+    )
+    assert (found["own.csv"]["operator"], found["own.csv"]["role"], found["own.csv"]["zones"]) == ("a file", "chain", 1)
+    assert run(["signals"]) == 0
+    assert "The source torn cannot be used, it made no source but a value of type int" in capsys.readouterr().out

@@ -48,6 +48,12 @@ class Frame:
 LIFECYCLE_CONSUMPTION = Frame("average", "lifecycle", "consumption")
 """The frame of Electricity Maps' headline figures, and so of the embedded facts."""
 
+LIFECYCLE_PRODUCTION = Frame("average", "lifecycle", "production")
+DIRECT_CONSUMPTION = Frame("average", "direct", "consumption")
+DIRECT_PRODUCTION = Frame("average", "direct", "production")
+MARGINAL_CONSUMPTION = Frame("marginal", "direct", "consumption")
+"""What one kWh more or less, used in the zone, changes at the chimneys of the plants that respond to it."""
+
 
 def require_one_frame(frames: Iterable[tuple[str, Frame]]) -> Frame:
     """The one frame of several named intensities (at least one).

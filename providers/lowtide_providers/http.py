@@ -7,7 +7,7 @@ import random
 import re
 import time
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,6 +30,41 @@ _LOGGERS_OF_ADDRESSES = ("urllib3.connectionpool", "urllib3.util.retry")
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One GET: what is sent, and how it is called in messages.
+
+    Attributes:
+        provider, operation: For the messages; address, parameters and headers are never told.
+        secret_params: Keys that must travel in the query; hidden in what the service says and in debug logs.
+        basic: User name and password, for HTTP Basic.
+    """
+
+    url: str
+    provider: str
+    operation: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    basic: tuple[str, str] | None = field(default=None, repr=False)
+
+    def sent_headers(self) -> dict[str, str]:
+        sent = dict(self.headers)
+        if self.basic is not None:
+            # by hand: requests itself would write it in Latin-1, and fail for other letters
+            sent["Authorization"] = f"Basic {b64encode(':'.join(self.basic).encode()).decode()}"
+        return sent
+
+    def secrets(self) -> Iterator[str]:
+        """Everything that no message may tell: the longest spelling first, so that no half of one stays."""
+        from urllib.parse import urlsplit
+
+        sent = self.sent_headers()
+        words = [*sent.values(), sent.get("Authorization", "").rpartition(" ")[2]]
+        words += [*_spellings(self.secret_params), *(self.basic or ())[1:], urlsplit(self.url).password or ""]
+        yield from sorted(filter(None, words), key=len, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """How requests are made.
 
@@ -47,90 +82,39 @@ class Http:
     limits: Limits | None = None
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
 
-    def get_json(
-        self,
-        url: str,
-        *,
-        provider: str,
-        operation: str,
-        params: Mapping[str, str] | None = None,
-        secret_params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        basic: tuple[str, str] | None = None,
-    ) -> object:
+    def get_json(self, question: Question) -> object:
         """The JSON body of a GET.
 
-        Args:
-            provider, operation: For the messages; address, parameters and headers are never told.
-            secret_params: Keys that must travel in the query; hidden in what the service says and in debug logs.
-            basic: User name and password, for HTTP Basic.
         Raises:
             Unavailable: Offline, no connection, time-out, 429 or 5xx after the retries.
             Rejected: Another 4xx; ``facts`` hold its ``status`` and what it ``said``. NoData: 204, 404.
             Malformed: Another status, a redirect too (it would carry the key to a stranger), or not JSON.
         """
-        response = self._fine(_Question(url, provider, operation, params, secret_params, headers, basic))
+        response = self._fine(question)
         import requests
 
         try:
             body: object = response.json()
         except requests.JSONDecodeError as error:
-            raise Malformed(
-                f"{provider} answered something that is not JSON: {operation}.", provider=provider, operation=operation
-            ) from error
+            raise _not_readable(question, "JSON") from error
         return body
 
-    def get_bytes(
-        self,
-        url: str,
-        *,
-        provider: str,
-        operation: str,
-        params: Mapping[str, str] | None = None,
-        secret_params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        basic: tuple[str, str] | None = None,
-    ) -> bytes:
-        """The body of a GET as it came (XML, ZIP); arguments and errors as in ``get_json``."""
-        accepting = {"Accept": "*/*", **(headers or {})}
-        question = _Question(url, provider, operation, params, secret_params, accepting, basic)
-        return self._fine(question).content
+    def get_bytes(self, question: Question) -> bytes:
+        """The body of a GET as it came (XML, ZIP); errors as in ``get_json``."""
+        return self._fine(replace(question, headers={"Accept": "*/*", **question.headers})).content
 
-    def get_text(
-        self,
-        url: str,
-        *,
-        provider: str,
-        operation: str,
-        params: Mapping[str, str] | None = None,
-        secret_params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        basic: tuple[str, str] | None = None,
-    ) -> str:
+    def get_text(self, question: Question) -> str:
         """The body of a GET as UTF-8 text; XML is better read from ``get_bytes``, because it names its own encoding.
 
         Raises:
             Malformed: It is not UTF-8; otherwise as in ``get_json``.
         """
-        body = self.get_bytes(
-            url,
-            provider=provider,
-            operation=operation,
-            params=params,
-            secret_params=secret_params,
-            headers=headers,
-            basic=basic,
-        )
         try:
-            return body.decode("utf-8-sig")
+            return self.get_bytes(question).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise Malformed(
-                f"{provider} answered something that is not UTF-8 text: {operation}.",
-                provider=provider,
-                operation=operation,
-            ) from error
+            raise _not_readable(question, "UTF-8 text") from error
 
-    def _fine(self, question: _Question) -> Response:
+    def _fine(self, question: Question) -> Response:
         """The answer, where its status is 200."""
         provider, operation = question.provider, question.operation
         if self.offline:
@@ -157,7 +141,7 @@ class Http:
             raise_for(response, provider=provider, operation=operation, secrets=question.secrets())
         return response
 
-    def _answer(self, question: _Question) -> Response:
+    def _answer(self, question: Question) -> Response:
         """The first answer that is not to be asked for again, or the last one."""
         import requests
 
@@ -170,7 +154,7 @@ class Http:
             try:
                 response = session.get(
                     question.url,
-                    params={**(question.params or {}), **(question.secret_params or {})},
+                    params={**question.params, **question.secret_params},
                     headers=question.sent_headers(),
                     timeout=self.timeout_s,
                     allow_redirects=False,
@@ -187,7 +171,7 @@ class Http:
             self.sleep(max(asked_s or 0.0, _back_off_s(attempt)))
             attempt += 1
 
-    def _wait_for_turn(self, question: _Question) -> None:
+    def _wait_for_turn(self, question: Question) -> None:
         if self.limits is None:
             return
         wait_s = self.limits.take_turn(question.url, longest_s=self.timeout_s)
@@ -204,40 +188,19 @@ class Http:
             self.sleep(wait_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """One GET: what is sent, and how it is called in messages."""
-
-    url: str
-    provider: str
-    operation: str
-    params: Mapping[str, str] | None
-    secret_params: Mapping[str, str] | None = field(repr=False)
-    headers: Mapping[str, str] | None = field(repr=False)
-    basic: tuple[str, str] | None = field(repr=False)
-
-    def sent_headers(self) -> dict[str, str]:
-        sent = dict(self.headers or {})
-        if self.basic is not None:
-            # by hand: requests itself would write it in Latin-1, and fail for other letters
-            sent["Authorization"] = f"Basic {b64encode(':'.join(self.basic).encode()).decode()}"
-        return sent
-
-    def secrets(self) -> Iterator[str]:
-        """Everything that no message may tell: the longest spelling first, so that no half of one stays."""
-        from urllib.parse import urlsplit
-
-        sent = self.sent_headers()
-        words = [*sent.values(), sent.get("Authorization", "").rpartition(" ")[2]]
-        words += [*_spellings(self.secret_params), *(self.basic or ())[1:], urlsplit(self.url).password or ""]
-        yield from sorted(filter(None, words), key=len, reverse=True)
+def _not_readable(question: Question, form: str) -> Malformed:
+    return Malformed(
+        f"{question.provider} answered something that is not {form}: {question.operation}.",
+        provider=question.provider,
+        operation=question.operation,
+    )
 
 
-def _spellings(secret_params: Mapping[str, str] | None) -> Iterator[str]:
+def _spellings(secret_params: Mapping[str, str]) -> Iterator[str]:
     """Each secret as it is, and as it stands in an address."""
     from urllib.parse import quote, quote_plus
 
-    for secret in filter(None, (secret_params or {}).values()):
+    for secret in filter(None, secret_params.values()):
         yield from (secret, quote(secret, safe=""), quote_plus(secret))
 
 

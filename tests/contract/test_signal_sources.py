@@ -213,6 +213,9 @@ def test_an_unknown_zone_is_refused_and_never_answered_for_another(source: Signa
         source.fetch(NOWHERE, SPAN, "forecast")
     assert not isinstance(caught.value, Unavailable)
     assert "XX-NOWHERE" in str(caught.value)
+    if isinstance(caught.value, ProviderError):
+        assert (caught.value.provider, source.name in caught.value.message) == (source.name, True), "another name"
+        assert caught.value.operation
 
 
 @pytest.mark.usefixtures("network")

@@ -17,7 +17,7 @@ import responses
 from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.spans import Span
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.carbon_aware_sdk import CarbonAwareSdkSource, read_statement
 from lowtide_providers.signals.eco2mix import Eco2mixSource
 from lowtide_providers.signals.eia930 import Eia930Source
@@ -39,6 +39,7 @@ NOW = datetime(2026, 5, 4, 9, 10, tzinfo=UTC)
 SPAN = Span(NOW, NOW + timedelta(hours=6))
 GB = ZoneId("GB")
 KEY = "k3y-that-nobody-may-see"
+ASKED = Question("https://invented.example/", provider="invented", operation="x")
 ANYWHERE = re.compile(r"https://.*")
 
 
@@ -129,7 +130,7 @@ def test_no_answer_is_unavailable_and_tells_no_address(
 ) -> None:
     net.get(ANYWHERE, body=failure)
     with pytest.raises(Unavailable) as caught:
-        http.get_json("https://invented.example/", params={"key": KEY}, provider="invented", operation="forecast")
+        http.get_json(replace(ASKED, params={"key": KEY}))
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + str(caught.value.facts)
     assert KEY not in shown
     assert type(failure).__name__ in str(caught.value)
@@ -190,7 +191,7 @@ def test_it_waits_longer_each_time_and_then_answers(
     for status in (503, 429, 500):
         net.get("https://invented.example/", status=status)
     net.get("https://invented.example/", json={"fine": True})
-    assert http.get_json("https://invented.example/", provider="invented", operation="x") == {"fine": True}
+    assert http.get_json(ASKED) == {"fine": True}
     assert len(waits) == 3
     for wait_s, least_s in zip(waits, (0.5, 1.0, 2.0), strict=True):
         assert least_s <= wait_s <= 2 * least_s
@@ -199,7 +200,7 @@ def test_it_waits_longer_each_time_and_then_answers(
 def test_it_waits_as_long_as_it_is_told(net: responses.RequestsMock, http: Http, waits: list[float]) -> None:
     net.get("https://invented.example/", status=429, headers={"Retry-After": "7"})
     net.get("https://invented.example/", json=[])
-    http.get_json("https://invented.example/", provider="invented", operation="x")
+    http.get_json(ASKED)
     assert waits == [7.0]
 
 
@@ -216,7 +217,7 @@ def test_a_long_wait_is_told_and_not_sat_out(
 ) -> None:
     net.get("https://invented.example/", status=429, headers=headers)
     with pytest.raises(Unavailable) as caught:
-        http.get_json("https://invented.example/", provider="invented", operation="x")
+        http.get_json(ASKED)
     assert caught.value.retry_after_s == 3600.0
     assert waits == []
 
@@ -225,14 +226,14 @@ def test_a_long_wait_is_told_and_not_sat_out(
 def test_a_strange_retry_after_is_ignored(net: responses.RequestsMock, waits: list[float], value: str) -> None:
     net.get("https://invented.example/", status=503, headers={"Retry-After": value})
     with pytest.raises(Unavailable) as caught:
-        Http(retries=1, sleep=waits.append).get_json("https://invented.example/", provider="invented", operation="x")
+        Http(retries=1, sleep=waits.append).get_json(ASKED)
     assert caught.value.retry_after_s is None
     assert len(waits) == 1
 
 
 def test_it_says_who_it_is(net: responses.RequestsMock, http: Http) -> None:
     net.get("https://invented.example/", json=[])
-    http.get_json("https://invented.example/", provider="invented", operation="x")
+    http.get_json(ASKED)
     assert net.calls[0].request.headers["User-Agent"].startswith("lowtide/")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -17,6 +18,7 @@ from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame, SignalSeries
 from lowtide_core.spans import Span, iso_utc, parse_iso_utc
 from lowtide_providers.locks import locked
+from lowtide_providers.signals.clock import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +29,6 @@ _FORECAST_MARGIN = timedelta(hours=6)
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _DAMAGED = (BadZipFile, EOFError, KeyError, LowtideError, OSError, TypeError, ValueError)
 """What a torn or strange file makes numpy, json and the core raise."""
-
-
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class CachedSource:
     actual_max_age_s: float = 300.0
     stale_max_age_s: float = 86400.0
     patience_s: float = 30.0
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -72,6 +70,12 @@ class CachedSource:
         with locked(folder / "lock", patience_s=self.patience_s):
             found = self._fresh(folder, span, wanted, notes)  # what another asked for meanwhile
             return found if found is not None else self._asked(folder, zone, span, wanted, notes)
+
+    def last_success_utc(self) -> datetime | None:
+        """When the source last answered anybody on this machine, of whatever zone, as far as it is kept."""
+        kept = self.store_dir.glob(f"{escape(self.name.replace('/', '_'))}_*/[!.]*.npz")
+        newest = max((path.name.partition("_")[0] for path in kept), default=None)
+        return None if newest is None else datetime.strptime(newest, _STAMP).replace(tzinfo=UTC)
 
     def _fresh(self, folder: Path, span: Span, wanted: Wanted, notes: list[str]) -> SignalSeries | None:
         """What need not be asked for again; ``notes`` are told of what was passed over."""
@@ -112,7 +116,11 @@ def _part(series: SignalSeries, span: Span, wanted: Wanted, notes: list[str]) ->
         part = series.clip(span)
     except InputError as error:
         raise NoData(
-            error.message, provider=series.source, operation=wanted, hint=error.hint, zone=series.zone
+            error.message,
+            provider=series.source,
+            operation=f"{wanted} {series.zone}",
+            hint=error.hint,
+            zone=series.zone,
         ) from error
     return replace(part, note="; ".join(filter(None, [part.note, *dict.fromkeys(notes)]))) if notes else part
 
@@ -185,15 +193,3 @@ def _loaded(path: Path) -> tuple[SignalSeries, Span]:
         **arrays,
     )
     return series, asked
-
-
-def last_success(store_dir: str | Path | None, source: str) -> datetime | None:
-    """When the source last answered anybody on this machine, as far as the cache keeps it."""
-    if store_dir is None:
-        return None
-    stamps = [
-        path.name.partition("_")[0]
-        for path in Path(store_dir).glob(f"{source}_*/*.npz".replace("/", "_", source.count("/")))
-        if not path.name.startswith(".")
-    ]
-    return datetime.strptime(max(stamps), _STAMP).replace(tzinfo=UTC) if stamps else None

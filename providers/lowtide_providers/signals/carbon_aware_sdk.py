@@ -21,13 +21,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError, Malformed, NoData, ProviderError, Rejected, nearest
-from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
+from lowtide_core.series import LIFECYCLE_CONSUMPTION, MARGINAL_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.refusals import no_key
 from lowtide_providers.signals.steps import (
     UNREADABLE,
     as_intensity,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 _HOUR = timedelta(hours=1)
 _MOST_DAYS = timedelta(days=10)  # of one question for the past: all that Electricity Maps gives the SDK at once
 _KNOWN_FRAMES = {
-    "watttime": Frame("marginal", "direct", "consumption"),
+    "watttime": MARGINAL_CONSUMPTION,
     "electricitymaps": LIFECYCLE_CONSUMPTION,
     "electricitymapsfree": LIFECYCLE_CONSUMPTION,
 }
@@ -56,10 +58,6 @@ _HOW = (
     "Write it behind the address: carbon_aware_sdk_url = http://localhost:5073#watttime, or #electricitymaps, or a "
     "frame such as #average,direct,production; then ;DE=germanywestcentral for a location not called like its zone."
 )
-
-
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +110,17 @@ class CarbonAwareSdkSource:
     url: str = field(repr=False)  # it may hold a password
     stated: Statement = field(default_factory=Statement)
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     name: str = "carbon-aware-sdk"
 
     @property
     def frame(self) -> Frame:
         """The stated one. Without a statement ``fetch`` gives nothing, so that no figure ever stands in the other."""
         return self.stated.frame or LIFECYCLE_CONSUMPTION
+
+    @property
+    def stated_frame(self) -> Frame | None:
+        return self.stated.frame
 
     def covers(self, zone: ZoneId) -> bool:
         return bool(self.url) and (not self.stated.locations or zone in self.stated.locations)
@@ -150,18 +152,24 @@ class CarbonAwareSdkSource:
 
     def _refuse_unready(self, zone: ZoneId, wanted: Wanted) -> None:
         if not self.url:
-            raise Rejected(
-                "carbon-aware-sdk was not asked: its address is not set.",
-                provider=self.name,
-                operation=f"{wanted} {zone}",
-                hint="Set CARBON_AWARE_SDK_URL (lowtide config set carbon_aware_sdk_url ADDRESS#SOURCE).",
-                reason="key",
+            raise no_key(
+                self.name,
+                f"{wanted} {zone}",
+                "Set CARBON_AWARE_SDK_URL (lowtide config set carbon_aware_sdk_url ADDRESS#SOURCE).",
+                lacks="its address is not set",
             )
         wrong = self.stated.wrong or (
             "" if re.match(r"https?://[^/]", self.url) else "the address does not begin with http:// or https://"
         )
         if wrong:
-            raise InputError(f"carbon-aware-sdk was not asked: {wrong}.", hint=_HOW, setting="carbon_aware_sdk_url")
+            raise Rejected(
+                f"carbon-aware-sdk was not asked: {wrong}.",
+                provider=self.name,
+                operation=f"{wanted} {zone}",
+                hint=_HOW,
+                reason="setting",
+                setting="carbon_aware_sdk_url",
+            )
         if not self.covers(zone):
             raise NoData(
                 f"carbon-aware-sdk has no location for {zone}.",
@@ -211,7 +219,7 @@ class CarbonAwareSdkSource:
 
     def _get(self, route: str, asked: Mapping[str, str], operation: str) -> list[Any]:
         try:
-            body = self.http.get_json(self.url + route, provider=self.name, operation=operation, params=asked)
+            body = self.http.get_json(Question(self.url + route, provider=self.name, operation=operation, params=asked))
         except NoData as error:
             if error.facts.get("status") == 204:
                 return []
@@ -238,7 +246,7 @@ class CarbonAwareSdkSource:
         if refusal.facts.get("status") != 400:
             return
         try:
-            known = self.http.get_json(f"{self.url}/locations", provider=self.name, operation="locations")
+            known = self.http.get_json(Question(f"{self.url}/locations", provider=self.name, operation="locations"))
         except ProviderError:
             return  # an SDK without that list: the refusal itself is told
         if not isinstance(known, dict) or location.lower() in map(str.lower, known):

@@ -36,7 +36,7 @@ class ClimatologySource:
             raise NoData(
                 f"climatology has no time shape for zone {zone}.",
                 provider=self.name,
-                operation="forecast",
+                operation=f"forecast {zone}",
                 hint="Its annual level is in the source static.",
                 zone=zone,
             )
@@ -48,7 +48,7 @@ def no_actual(name: str, zone: ZoneId) -> NoData:
     return NoData(
         f"{name} is a model and has no actual intensity of zone {zone}.",
         provider=name,
-        operation="actual",
+        operation=f"actual {zone}",
         hint="Set a source of actuals for the zone (lowtide signals lists them).",
         zone=zone,
     )

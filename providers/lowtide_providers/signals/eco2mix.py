@@ -15,15 +15,16 @@ Two data sets:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lowtide_core.errors import NoData
-from lowtide_core.series import Frame, SignalSeries
+from lowtide_core.series import DIRECT_PRODUCTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
@@ -33,15 +34,10 @@ if TYPE_CHECKING:
     from lowtide_core.ports import Wanted
     from lowtide_core.spans import Span
 
-DIRECT_PRODUCTION = Frame("average", "direct", "production")
 _QUARTER, _HALF = timedelta(minutes=15), timedelta(minutes=30)
 _RECENT, _CONSOLIDATED = "eco2mix-national-tr", "eco2mix-national-cons-def"
 _REVISED = ("Données consolidées", "Données définitives")
 _NOT_KNOWN = ("", "ND", "-")
-
-
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class Eco2mixSource:
     """National figures of zone ``FR``: imports not counted, direct, so comparable with few others."""
 
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     base_url: str = "https://odre.opendatasoft.com/api/explore/v2.1/catalog/datasets"
     name: str = "eco2mix"
     frame: Frame = DIRECT_PRODUCTION
@@ -90,15 +86,17 @@ class Eco2mixSource:
     def _rows(self, dataset: str, start: datetime, end: datetime) -> dict[datetime, tuple[float, bool]]:
         """Start of a step -> g/kWh, and whether it is a revised figure; only what is known, of ``[start, end)``."""
         body: Any = self.http.get_json(
-            f"{self.base_url}/{dataset}/exports/json",  # the whole answer; ``records`` gives a hundred rows at most
-            provider=self.name,
-            operation=dataset,
-            params={
-                "select": "date_heure,taux_co2,nature,perimetre",
-                "where": f"date_heure >= date'{iso_utc(start)}' AND date_heure < date'{iso_utc(end)}'",
-                "order_by": "date_heure",
-                "timezone": "UTC",
-            },
+            Question(
+                f"{self.base_url}/{dataset}/exports/json",  # the whole answer; ``records`` gives a hundred rows at most
+                provider=self.name,
+                operation=dataset,
+                params={
+                    "select": "date_heure,taux_co2,nature,perimetre",
+                    "where": f"date_heure >= date'{iso_utc(start)}' AND date_heure < date'{iso_utc(end)}'",
+                    "order_by": "date_heure",
+                    "timezone": "UTC",
+                },
+            )
         )
         try:
             rows = {}

@@ -7,18 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import Malformed, NoData, Rejected
-from lowtide_providers.http import Http
-from lowtide_providers.signals.computed import (
-    LIFECYCLE_PRODUCTION,
-    NOTE,
-    by_start,
-    no_key,
-    now_utc,
-    on_steps,
-    refusal,
-    unknown_zone,
-)
+from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.computed import NOTE, by_start, on_steps
 from lowtide_providers.signals.factors import Fuel, intensity_g_per_kwh
+from lowtide_providers.signals.refusals import no_key, refusal, unknown_zone
 from lowtide_providers.signals.steps import UNREADABLE, as_number, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
-    from lowtide_core.series import Frame, SignalSeries
+    from lowtide_core.series import SignalSeries
     from lowtide_core.spans import Span
 
 _STEP = timedelta(hours=1)
@@ -88,17 +82,17 @@ class Eia930Source:
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
         if zone not in RESPONDENTS:
-            raise unknown_zone(self.name, zone, wanted, "the balancing authorities of the United States")
+            raise unknown_zone(self.name, zone, f"{wanted} {zone}", "the balancing authorities of the United States")
         if wanted == "forecast":
             raise NoData(
                 f"eia930 has no forecast of generation, and so none for {zone}.",
                 provider=self.name,
-                operation=wanted,
+                operation=f"{wanted} {zone}",
                 hint="It gives actuals; plan with another source (--signal climatology).",
                 zone=zone,
             )
         if not self.key:
-            raise no_key(self.name, wanted, _KEY_HINT)
+            raise no_key(self.name, f"{wanted} {zone}", _KEY_HINT)
         start, end = floor_to(span.start_utc, _STEP), ceil_to(span.end_utc, _STEP)
         known = self._generation(RESPONDENTS[zone], start, end)
         strange = sorted(known.keys() - _FUELS.keys())
@@ -183,11 +177,13 @@ class Eia930Source:
         """Rows, and how many there are on all pages. The answer echoes the key: nothing else of it is kept."""
         try:
             body = self.http.get_json(
-                f"{self.base_url}/fuel-type-data/data/",
-                provider=self.name,
-                operation=operation,
-                params=asked,
-                headers={"X-Api-Key": self.key},
+                Question(
+                    f"{self.base_url}/fuel-type-data/data/",
+                    provider=self.name,
+                    operation=operation,
+                    params=asked,
+                    headers={"X-Api-Key": self.key},
+                )
             )
         except Rejected as error:
             raise refusal(error, _KEY_HINT) from error

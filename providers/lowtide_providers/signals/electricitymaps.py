@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lowtide_core.errors import Malformed, NoData, Rejected, Unavailable, nearest
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
-from lowtide_providers.signals.steps import UNREADABLE, as_intensity, regular, unknown_shape
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.refusals import no_key, refused
+from lowtide_providers.signals.steps import (
+    UNREADABLE,
+    as_intensity,
+    build_series,
+    ceil_to,
+    floor_to,
+    pieces,
+    unknown_shape,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
-    from lowtide_core.series import SeriesKind
     from lowtide_core.spans import Span
 
 _STEP = timedelta(hours=1)
@@ -35,17 +44,13 @@ _without_version: set[str] = set()
 """Hosts at which the newer version was not found, in this process."""
 
 
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class ElectricityMapsSource:
     """Flow-traced consumption, life-cycle factors, hourly. Needs a key, and one that covers the zone."""
 
     token: str = field(repr=False)
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     base_url: str = "https://api.electricitymaps.com"
     name: str = "electricitymaps"
     frame: Frame = LIFECYCLE_CONSUMPTION
@@ -57,16 +62,31 @@ class ElectricityMapsSource:
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
         if not self.token:
-            raise Rejected(
-                "Electricity Maps was not asked: there is no key.",
-                provider=self.name,
-                operation=wanted,
-                hint="Set ELECTRICITYMAPS_API_TOKEN (lowtide config set electricitymaps_token KEY).",
-                reason="key",
-            )
+            hint = "Set ELECTRICITYMAPS_API_TOKEN (lowtide config set electricitymaps_token KEY)."
+            raise no_key(self.name, f"{wanted} {zone}", hint)
         self._refuse_sandbox(zone)
         rows = self._forecast_rows(zone, span) if wanted == "forecast" else self._actual_rows(zone, span)
-        return self._series(zone, rows, span, wanted)
+        try:
+            read = list(self._readable(rows))
+        except Rejected:  # a sandbox
+            raise
+        except UNREADABLE as error:
+            raise unknown_shape(error, provider=self.name, operation=f"{wanted} {zone}") from error
+        methods = {method for at, _, method in read if method and span.start_utc - _STEP < at < span.end_utc}
+        estimated = wanted == "actual" and bool(methods)
+        return build_series(
+            {at: value for at, value, _ in read},
+            _STEP,
+            span,
+            source=self,
+            zone=zone,
+            wanted=wanted,
+            now_utc=self.now_utc(),
+            kind="estimated" if estimated else wanted,
+            # a forecast's ``updatedAt`` is the time of the answer, not of the model
+            note=f"estimated in part or whole: {', '.join(sorted(methods))}" if estimated else "",
+            hint="A free key holds only the last 24 hours.",
+        )
 
     def capabilities(self, zone: ZoneId) -> frozenset[str] | None:
         """Endpoints that the key opens for the zone, such as ``carbon-intensity/forecast``; ``*`` is all.
@@ -87,7 +107,7 @@ class ElectricityMapsSource:
         entry = zones.get(zone)
         if not isinstance(entry, dict):
             raise NoData(
-                f"Electricity Maps has no zone {zone}.",
+                f"electricitymaps has no zone {zone}.",
                 provider=self.name,
                 operation="zones",
                 hint=nearest(zone, zones) or "Choose another source.",
@@ -102,15 +122,15 @@ class ElectricityMapsSource:
             opened, tier = None, None
         if tier == _SYNTHETIC_TIER:
             raise NoData(
-                f"Electricity Maps makes the curve of {zone} from monthly or yearly figures ({tier}).",
+                f"electricitymaps makes the curve of {zone} from monthly or yearly figures ({tier}).",
                 provider=self.name,
-                operation=f"forecast of {zone}",
+                operation=f"forecast {zone}",
                 hint="It is good for no choice of time: use another source, or --signal climatology.",
                 zone=zone,
                 tier=tier,
             )
         if opened is not None and not opened & {ALL, "carbon-intensity/forecast"}:
-            raise _not_in_plan(self.name, f"forecast of {zone}")
+            raise _not_in_plan(self.name, f"forecast {zone}")
         needed_h = (span.end_utc - self.now_utc()) / _STEP
         enough_h = min((h for h in _HORIZONS_H if h >= needed_h), default=_HORIZONS_H[0])
         *longer, shortest = (h for h in _HORIZONS_H if h <= enough_h)
@@ -131,10 +151,11 @@ class ElectricityMapsSource:
         recent = now_utc - _HISTORY + _STEP
         if span.start_utc >= recent:
             return self._rows("/carbon-intensity/history", {"zone": zone})
+        begun = ceil_to(min(span.end_utc, now_utc), _STEP)  # the service checks its times strictly
         try:
             return [
                 row
-                for start, end in _pieces(span, now_utc)
+                for start, end in pieces(floor_to(span.start_utc, _STEP), begun, _MOST_DAYS)
                 for row in self._rows(
                     "/carbon-intensity/past-range", {"zone": zone, "start": iso_utc(start), "end": iso_utc(end)}
                 )
@@ -159,7 +180,7 @@ class ElectricityMapsSource:
 
     def _raise_sandbox(self) -> NoReturn:
         raise Rejected(
-            "The key of Electricity Maps is a sandbox key: its figures are invented.",
+            "The key of electricitymaps is a sandbox key: its figures are invented.",
             provider=self.name,
             operation="latest",
             hint="Use a real key (ELECTRICITYMAPS_API_TOKEN).",
@@ -168,26 +189,26 @@ class ElectricityMapsSource:
 
     def _rows(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
         """Rows in whichever envelope, all of the zone that was asked for."""
-        body = self._get(path, asked)
+        body, operation = self._get(path, asked), _operation(path, asked)
         step = body.get("temporalGranularity", "hourly")
         if step != "hourly":
-            raise unknown_shape(ValueError(f"steps are {step}, not hourly"), provider=self.name, operation=path)
+            raise unknown_shape(ValueError(f"steps are {step}, not hourly"), provider=self.name, operation=operation)
         rows = next((body[name] for name in _ENVELOPES if name in body), [body])
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise unknown_shape(TypeError("rows are not a list of objects"), provider=self.name, operation=path)
+            raise unknown_shape(TypeError("rows are not a list of objects"), provider=self.name, operation=operation)
         wrong = {body.get("zone"), *(row.get("zone", asked["zone"]) for row in rows)} - {asked["zone"]}
         if wrong:
             raise Malformed(
-                f"Electricity Maps was asked for {asked['zone']} and answered for {', '.join(map(str, wrong))}.",
+                f"electricitymaps was asked for {asked['zone']} and answered for {', '.join(map(str, wrong))}.",
                 provider=self.name,
-                operation=path,
+                operation=operation,
                 hint="Check the zone's name.",
                 zone=asked["zone"],
             )
         return rows
 
     def _get(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
-        operation = f"{path.removeprefix('/')} {asked.get('zone', '')}".strip()
+        operation = _operation(path, asked)
         try:
             body = self._answer(path, asked, operation)
         except Rejected as error:
@@ -213,44 +234,13 @@ class ElectricityMapsSource:
 
     def _answer_of(self, version: str, path: str, asked: dict[str, str], operation: str) -> object:
         return self.http.get_json(
-            f"{self.base_url}/{version}{path}",
-            provider=self.name,
-            operation=operation,
-            params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
-            headers={"auth-token": self.token},
-        )
-
-    def _series(self, zone: ZoneId, rows: list[dict[str, Any]], span: Span, wanted: Wanted) -> SignalSeries:
-        try:
-            read = list(self._readable(rows))
-            run = regular({at: value for at, value, _ in read}, _STEP, span)
-        except Rejected:
-            raise
-        except UNREADABLE as error:
-            raise unknown_shape(error, provider=self.name, operation=wanted) from error
-        if run is None:
-            raise NoData(
-                f"Electricity Maps has no {wanted} intensity of {zone} for {span}.",
+            Question(
+                f"{self.base_url}/{version}{path}",
                 provider=self.name,
-                operation=wanted,
-                hint="A free key holds only the last 24 hours.",
-                zone=zone,
+                operation=operation,
+                params={**asked, "disableCallerLookup": "true"},  # else an unknown zone is answered for our own place
+                headers={"auth-token": self.token},
             )
-        start_utc, values = run
-        now_utc = self.now_utc()
-        methods = {method for at, _, method in read if method and span.start_utc - _STEP < at < span.end_utc}
-        kind: SeriesKind = "estimated" if wanted == "actual" and methods else wanted
-        return SignalSeries(
-            zone=zone,
-            start_utc=start_utc,
-            step_s=_STEP.total_seconds(),
-            intensity_g_per_kwh=values,
-            frame=self.frame,
-            kind=kind,
-            source=self.name,
-            issued_at=now_utc if wanted == "forecast" else None,
-            fetched_at=now_utc,
-            note=_note(wanted, methods),
         )
 
     def _readable(self, rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, float, str]]:
@@ -266,29 +256,8 @@ class ElectricityMapsSource:
             yield parse_iso_utc(row["datetime"]), as_intensity(row["carbonIntensity"]), method
 
 
-def _note(wanted: Wanted, methods: set[str]) -> str:
-    if wanted == "forecast":  # its ``updatedAt`` is the time of the answer, not of the model
-        return "issued when fetched: Electricity Maps does not say when"
-    return f"estimated in part or whole: {', '.join(sorted(methods))}" if methods else ""
-
-
-def _pieces(span: Span, now_utc: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Whole hours, at most ten days each, none that has not begun; the service checks its times strictly."""
-    start = _floor(span.start_utc.astimezone(UTC))
-    end = min(_ceil(span.end_utc.astimezone(UTC)), _ceil(now_utc.astimezone(UTC)))
-    while start < end:
-        until = min(start + _MOST_DAYS, end)
-        yield start, until
-        start = until
-
-
-def _floor(instant: datetime) -> datetime:
-    return instant.replace(minute=0, second=0, microsecond=0)
-
-
-def _ceil(instant: datetime) -> datetime:
-    floored = _floor(instant)
-    return floored if floored == instant else floored + _STEP
+def _operation(path: str, asked: Mapping[str, str]) -> str:
+    return f"{path.removeprefix('/')} {asked.get('zone', '')}".strip()
 
 
 def _refusal(error: Rejected) -> Rejected:
@@ -297,33 +266,25 @@ def _refusal(error: Rejected) -> Rejected:
     if status == 401 and "unauthorized for zone" in said:
         return _not_in_plan(error.provider, error.operation)
     if status == 401:
-        message, hint, reason = (
-            f"Electricity Maps does not accept the key: {error.operation}.",
-            "Check ELECTRICITYMAPS_API_TOKEN; only an account's newest key works.",
+        return refused(
+            error,
             "key",
+            message=f"{error.provider} does not accept the key: {error.operation}.",
+            hint="Check ELECTRICITYMAPS_API_TOKEN; only an account's newest key works.",
         )
-    elif status == 403:
-        message, hint, reason = (
-            f"Electricity Maps was not reached, its edge refused ({said}): {error.operation}.",
-            "It is not the key: try later, or from another network.",
+    if status == 403:
+        return refused(
+            error,
             "edge",
+            message=f"{error.provider} was not reached, its edge refused ({said}): {error.operation}.",
+            hint="It is not the key: try later, or from another network.",
         )
-    else:
-        message, hint, reason = error.message, error.hint, "request"
-    return Rejected(
-        message,
-        provider=error.provider,
-        operation=error.operation,
-        retry_after_s=error.retry_after_s,
-        hint=hint,
-        reason=reason,
-        status=status,
-    )
+    return refused(error, "request")
 
 
 def _not_in_plan(provider: str, operation: str) -> Rejected:
     return Rejected(
-        f"The plan of the Electricity Maps key does not cover this: {operation}.",
+        f"The plan of the {provider} key does not cover this: {operation}.",
         provider=provider,
         operation=operation,
         hint="The key is good for other zones or endpoints; the next source of the chain is used.",

@@ -21,8 +21,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import Malformed, NoData
-from lowtide_core.series import Frame, SignalSeries
-from lowtide_providers.http import Http
+from lowtide_core.series import DIRECT_CONSUMPTION, Frame, SignalSeries
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from lowtide_core.ports import Wanted
     from lowtide_core.spans import Span
 
-DIRECT_CONSUMPTION = Frame("average", "direct", "consumption")
 _AREAS = {"DK-DK1": "DK1", "DK-DK2": "DK2"}
 _DATASETS = {"forecast": "CO2EmisProg", "actual": "CO2Emis"}
 _STEP = timedelta(minutes=5)
@@ -40,16 +40,12 @@ _PAGE_ROWS = 5000
 _DANISH_LEAD = timedelta(hours=2)
 
 
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class EnerginetSource:
     """Figures of ``DK-DK1`` and ``DK-DK2``: imports counted, direct, so not comparable with life-cycle ones."""
 
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     base_url: str = "https://api.energidataservice.dk"
     name: str = "energinet"
     frame: Frame = DIRECT_CONSUMPTION
@@ -83,10 +79,12 @@ class EnerginetSource:
         seen = 0
         while True:
             body: Any = self.http.get_json(
-                f"{self.base_url}/dataset/{_DATASETS[wanted]}",
-                provider=self.name,
-                operation=operation,
-                params=_asked(area, span, seen),
+                Question(
+                    f"{self.base_url}/dataset/{_DATASETS[wanted]}",
+                    provider=self.name,
+                    operation=operation,
+                    params=_asked(area, span, seen),
+                )
             )
             try:
                 total, records = int(body["total"]), body["records"]

@@ -20,14 +20,15 @@ Horizon:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import NoData, Rejected
-from lowtide_core.series import Frame, SignalSeries
+from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame, SignalSeries
 from lowtide_core.spans import from_epoch_s
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from lowtide_core.ports import Wanted
     from lowtide_core.spans import Span
 
-LIFECYCLE_PRODUCTION = Frame("average", "lifecycle", "production")
 COUNTRIES = (
     *("AT", "BE", "BG", "CH", "CZ", "DE", "EE", "ES", "FI", "FR", "GR"),
     *("HR", "HU", "IE", "LT", "LU", "LV", "NL", "PL", "PT", "SI", "SK"),
@@ -47,16 +47,12 @@ _USUAL_STEP = timedelta(minutes=15)
 _INFERRED = "its frame is inferred: energy-charts states neither factors nor accounting"
 
 
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class EnergyChartsSource:
     """Country figures: each quarter of an hour is either measured or forecast."""
 
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     base_url: str = "https://api.energy-charts.info"
     name: str = "energy-charts"
     frame: Frame = LIFECYCLE_PRODUCTION
@@ -92,7 +88,7 @@ class EnergyChartsSource:
         }
         try:
             return self.http.get_json(
-                f"{self.base_url}/co2eq", provider=self.name, operation=f"{wanted} {zone}", params=asked
+                Question(f"{self.base_url}/co2eq", provider=self.name, operation=f"{wanted} {zone}", params=asked)
             )
         except Rejected as error:
             if error.facts.get("status") == 400 and "country" in str(error.facts.get("said")):

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide_core.errors import NoData, Rejected
+from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame
 from lowtide_core.spans import Span
-from lowtide_providers.http import Http
-from lowtide_providers.signals.computed import (
-    LIFECYCLE_PRODUCTION,
-    NOTE,
-    by_start,
-    no_key,
-    now_utc,
-    refusal,
-    unknown_zone,
-)
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.computed import NOTE, by_start
 from lowtide_providers.signals.entsoe_document import QUARTER, Acknowledgement, Block, on_quarters, read_document
 from lowtide_providers.signals.factors import FACTORS_G_PER_KWH, Fuel, intensity_g_per_kwh
+from lowtide_providers.signals.refusals import no_key, refusal, unknown_zone
 from lowtide_providers.signals.steps import UNREADABLE, build_series, ceil_to, floor_to, pieces, unknown_shape
 
 if TYPE_CHECKING:
@@ -30,7 +25,7 @@ if TYPE_CHECKING:
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
-    from lowtide_core.series import FloatArray, Frame, Scope, SignalSeries
+    from lowtide_core.series import FloatArray, Scope, SignalSeries
 
 _HOUR = timedelta(hours=1)
 _MOST_DAYS = timedelta(days=30)  # of one question; it refuses more than a year, and is slow long before
@@ -114,25 +109,6 @@ EIC_BY_ZONE = {
 """Zone -> bidding zone; DE is the one with Luxembourg, IE the one of the whole island."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outlook:
-    """A zone's day-ahead figures on hours: what a forecaster may learn from.
-
-    Attributes:
-        wind_megawatt, solar_megawatt, load_megawatt: Mean power of each hour; (n,), NaN where none is out, also
-            where the zone has none to forecast.
-    """
-
-    zone: ZoneId
-    start_utc: datetime
-    wind_megawatt: FloatArray
-    solar_megawatt: FloatArray
-    load_megawatt: FloatArray
-    fetched_at: datetime
-    source: str = "entsoe"
-    step_s: float = 3600.0
-
-
 @dataclass(frozen=True, slots=True)
 class EntsoeSource:
     """Generation of a bidding zone x factors: its own production alone, imports are not traced.
@@ -172,30 +148,11 @@ class EntsoeSource:
             hint="Its forecast ends with today, from the evening on with tomorrow; actuals come hours late.",
         )
 
-    def outlook(self, zone: ZoneId, span: Span) -> Outlook:
-        """Day-ahead wind, solar and load on whole hours.
-
-        Raises:
-            NoData: None of the three is out for the span. Others as in ``fetch``.
-        """
-        eic = self._eic(zone, "outlook")
-        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
-        count = (end - start) // QUARTER
-        renewables = self._blocks("A69", "A01", "in_Domain", eic, start, end)
-        load = self._blocks("A65", "A01", "outBiddingZone_Domain", eic, start, end)
-        wind, solar = (
-            _on_steps(_of_kinds(renewables, kinds, start, count, np.nan), _HOUR) for kinds in (_WIND, _SOLAR)
-        )
-        loads = _on_steps(on_quarters(load, start, count), _HOUR)
-        if np.isnan([wind, solar, loads]).all():
-            raise self._nothing(zone, "day-ahead figures", "outlook", span)
-        return Outlook(zone, start, wind, solar, loads, self.now_utc(), self.name)
-
-    def _eic(self, zone: ZoneId, operation: str) -> str:
+    def _eic(self, zone: ZoneId, wanted: Wanted) -> str:
         if zone not in EIC_BY_ZONE:
-            raise unknown_zone(self.name, zone, operation, "bidding zones of Europe")
+            raise unknown_zone(self.name, zone, f"{wanted} {zone}", "bidding zones of Europe")
         if not self.token:
-            raise no_key(self.name, operation, _KEY_HINT)
+            raise no_key(self.name, f"{wanted} {zone}", _KEY_HINT)
         return EIC_BY_ZONE[zone]
 
     def _generation(
@@ -245,8 +202,8 @@ class EntsoeSource:
             raise self._nothing(zone, "recent mix of the plants beside wind and sun", "forecast", span)
         count = (end - start) // QUARTER
         values = forecast_g_per_kwh(
-            wind_megawatt=_of_kinds(renewables, _WIND, start, count, 0.0),
-            solar_megawatt=_of_kinds(renewables, _SOLAR, start, count, 0.0),
+            wind_megawatt=_of_kinds(renewables, _WIND, start, count),
+            solar_megawatt=_of_kinds(renewables, _SOLAR, start, count),
             total_megawatt=on_quarters(totals, start, count) if of_load else _net(totals, start, count),
             rest_g_per_kwh=rest_g_per_kwh,
             scope=self.frame.scope,
@@ -295,22 +252,24 @@ class EntsoeSource:
         """The answer; None for "no matching data" in its older form, under status 400."""
         try:
             return self.http.get_bytes(
-                self.base_url,
-                provider=self.name,
-                operation=operation,
-                params=asked,
-                secret_params={"securityToken": self.token},
+                Question(
+                    self.base_url,
+                    provider=self.name,
+                    operation=operation,
+                    params=asked,
+                    secret_params={"securityToken": self.token},
+                )
             )
         except Rejected as error:
             if error.facts.get("status") == 400 and _NOTHING in str(error.facts.get("said")):
                 return None
             raise refusal(error, _KEY_HINT) from error
 
-    def _nothing(self, zone: ZoneId, what: str, operation: str, span: Span) -> NoData:
+    def _nothing(self, zone: ZoneId, what: str, wanted: Wanted, span: Span) -> NoData:
         return NoData(
             f"entsoe has no {what} of {zone} for {span}.",
             provider=self.name,
-            operation=operation,
+            operation=f"{wanted} {zone}",
             hint="Its forecast ends with today, from the evening on with tomorrow; actuals come hours late.",
             zone=zone,
         )
@@ -363,16 +322,14 @@ def _net(blocks: Sequence[Block], start: datetime, count: int) -> FloatArray:
     return net
 
 
-def _of_kinds(
-    blocks: Sequence[Block], kinds: Sequence[str], start: datetime, count: int, absent_megawatt: float
-) -> FloatArray:
-    """The sum of those kinds that occur, MW on quarters."""
+def _of_kinds(blocks: Sequence[Block], kinds: Sequence[str], start: datetime, count: int) -> FloatArray:
+    """The sum of those kinds that occur, MW on quarters; 0 where none does."""
     rows = [
         on_quarters((block for block in blocks if block.psr_type == kind), start, count)
         for kind in kinds
         if any(block.psr_type == kind for block in blocks)
     ]
-    return np.sum(rows, axis=0) if rows else np.full(count, absent_megawatt)
+    return np.sum(rows, axis=0) if rows else np.zeros(count)
 
 
 def _on_steps(quarters: FloatArray, step: timedelta) -> FloatArray:

@@ -49,9 +49,6 @@ KEY_NAMES = (
     KeyName("carbon_aware_sdk_url", "carbon-aware-sdk", ("CARBON_AWARE_SDK_URL", "CARBON_AWARE_WEBAPI_URL"), False),
 )
 
-SECRET_SETTINGS = frozenset(key.setting for key in KEY_NAMES if key.secret)
-
-
 IN_KEY_RING = "keyring"
 """A setting of this value lies in the system's key ring, under lowtide and the name of the setting."""
 
@@ -68,6 +65,11 @@ class FoundKey:
 
     def __repr__(self) -> str:
         return f"FoundKey({self.name.setting}, from {self.where})"
+
+
+def keys_of(source: str) -> tuple[str, ...]:
+    """The settings that a source cannot do without."""
+    return tuple(key.setting for key in KEY_NAMES if key.source == source)
 
 
 def find_keys(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, FoundKey]:

@@ -7,17 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lowtide_core.errors import NoData, Rejected
+from lowtide_core.series import DIRECT_PRODUCTION, Frame
 from lowtide_core.spans import parse_iso_utc
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.signals import nemweb
-from lowtide_providers.signals.computed import (
-    DIRECT_PRODUCTION,
-    NOTE,
-    no_key,
-    now_utc,
-    refusal,
-    unknown_zone,
-)
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.computed import NOTE
+from lowtide_providers.signals.refusals import no_key, refusal, unknown_zone
 from lowtide_providers.signals.steps import (
     UNREADABLE,
     as_number,
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
-    from lowtide_core.series import Frame, SignalSeries
+    from lowtide_core.series import SignalSeries
     from lowtide_core.spans import Span
 
 _HOUR = timedelta(hours=1)
@@ -110,9 +106,11 @@ class OpenElectricitySource:
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
         if zone not in REGIONS:
-            raise unknown_zone(self.name, zone, wanted, "the regions of Australia's National Electricity Market")
+            raise unknown_zone(
+                self.name, zone, f"{wanted} {zone}", "the regions of Australia's National Electricity Market"
+            )
         if not self.key:
-            raise no_key(self.name, wanted, _KEY_HINT)
+            raise no_key(self.name, f"{wanted} {zone}", _KEY_HINT)
         if wanted == "forecast":
             return self._forecast(zone, span)
         now_utc = self.now_utc()
@@ -156,21 +154,23 @@ class OpenElectricitySource:
             raise NoData(
                 f"openelectricity has no recent generation of {zone} beside wind and sun.",
                 provider=self.name,
-                operation="forecast",
+                operation=f"forecast {zone}",
                 zone=zone,
             )
         return sum(hour.emitted_t for hour in recent) * 1000 / rest_mwh
 
     def _predispatch(self, region: str) -> nemweb.Predispatch:
         operation = f"nemweb pre-dispatch {region}"
-        name = nemweb.newest_file(self.http.get_text(self.nemweb_url, provider=self.name, operation=operation))
+        name = nemweb.newest_file(
+            self.http.get_text(Question(self.nemweb_url, provider=self.name, operation=operation))
+        )
         if name is None:
             raise NoData(
                 "openelectricity found no file of pre-dispatch: nemweb lists none.",
                 provider=self.name,
                 operation=operation,
             )
-        body = self.http.get_bytes(self.nemweb_url + name, provider=self.name, operation=operation)
+        body = self.http.get_bytes(Question(self.nemweb_url + name, provider=self.name, operation=operation))
         try:
             return nemweb.read_predispatch(nemweb.read_archive(body), region)
         except UNREADABLE as error:
@@ -193,18 +193,20 @@ class OpenElectricitySource:
     def _ask(self, region: str, first: datetime, last: datetime, operation: str) -> Any:
         try:
             body = self.http.get_json(
-                f"{self.base_url}/data/network/NEM?metrics=energy&metrics=emissions",
-                provider=self.name,
-                operation=operation,
-                params={
-                    "interval": "1h",
-                    "network_region": region,
-                    "primary_grouping": "network_region",
-                    "secondary_grouping": "fueltech",
-                    "date_start": _network_time(first),
-                    "date_end": _network_time(last),
-                },
-                headers={"Authorization": f"Bearer {self.key}"},
+                Question(
+                    f"{self.base_url}/data/network/NEM?metrics=energy&metrics=emissions",
+                    provider=self.name,
+                    operation=operation,
+                    params={
+                        "interval": "1h",
+                        "network_region": region,
+                        "primary_grouping": "network_region",
+                        "secondary_grouping": "fueltech",
+                        "date_start": _network_time(first),
+                        "date_end": _network_time(last),
+                    },
+                    headers={"Authorization": f"Bearer {self.key}"},
+                )
             )
         except Rejected as error:
             raise refusal(error, _KEY_HINT) from error

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowtide_core.errors import InputError, nearest
+from lowtide_core.errors import InputError, LowtideError, nearest
+from lowtide_core.ports import SignalSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
-    from lowtide_core.ports import SignalSource
     from lowtide_providers.http import Http
 
 HISTORY = "history"
@@ -43,25 +44,23 @@ class About:
 
     Attributes:
         horizon_h: How far its forecasts reach at best; None: it has none, or its reach is any.
-        key: What it needs to be told, in words; empty: nothing.
-        home: Whom the figures come from.
+        operator: Whom the figures come from.
     """
 
     horizon_h: float | None
-    home: str
-    key: str = ""
+    operator: str
 
 
 ABOUT = {
     "gb-neso": About(48, "National Energy System Operator, carbonintensity.org.uk"),
-    "electricitymaps": About(72, "Electricity Maps", key="electricitymaps_token"),
+    "electricitymaps": About(72, "Electricity Maps"),
     "energy-charts": About(42, "Fraunhofer ISE, energy-charts.info"),
     "energinet": About(36, "Energinet, energidataservice.dk"),
-    "openelectricity": About(40, "OpenElectricity, and AEMO's pre-dispatch", key="openelectricity_key"),
-    "entsoe": About(30, "ENTSO-E Transparency Platform", key="entsoe_token"),
-    "watttime": About(72, "WattTime", key="watttime_user, watttime_password"),
-    "carbon-aware-sdk": About(72, "a Carbon Aware SDK of yours", key="carbon_aware_sdk_url"),
-    "eia930": About(None, "US Energy Information Administration", key="eia_key"),
+    "openelectricity": About(40, "OpenElectricity, and AEMO's pre-dispatch"),
+    "entsoe": About(30, "ENTSO-E Transparency Platform"),
+    "watttime": About(72, "WattTime"),
+    "carbon-aware-sdk": About(72, "a Carbon Aware SDK of yours"),
+    "eia930": About(None, "US Energy Information Administration"),
     "eco2mix": About(None, "RTE, eCO2mix"),
     "climatology": About(None, "embedded: each zone's usual day and season"),
     "static": About(None, "embedded: each zone's annual level"),
@@ -124,17 +123,47 @@ def build_source(name: str, settings: SignalSettings) -> SignalSource:
     return _foreign(name, settings)
 
 
+def foreign_names() -> tuple[str, ...]:
+    """Names of the sources that other packages bring, in alphabetical order; a built-in name stays the built-in one."""
+    from importlib.metadata import entry_points
+
+    return tuple(sorted(entry_points(group=GROUP).names - _BUILDERS.keys()))
+
+
 def _foreign(name: str, settings: SignalSettings) -> SignalSource:
     from importlib.metadata import entry_points
 
     points = entry_points(group=GROUP)
-    if name in points.names:
-        source: SignalSource = points[name].load()(settings)
-        return source
-    known = [*_BUILDERS, *points.names]
-    raise InputError(
-        f"{name!r} is not a source of intensities.",
-        hint=nearest(name, known) or f"The sources are {', '.join(known)}, or a CSV or Parquet file.",
+    if name not in points.names:
+        known = [*_BUILDERS, *sorted(points.names)]
+        raise InputError(
+            f"{name!r} is not a source of intensities.",
+            hint=nearest(name, known) or f"The sources are {', '.join(known)}, or a CSV or Parquet file.",
+            source=name,
+        )
+    point = points[name]
+    return _cached(_made(name, point, settings), settings, apart=f"{GROUP} {name} = {point.value}")
+
+
+def _made(name: str, point: EntryPoint, settings: SignalSettings) -> SignalSource:
+    """What a stranger's code makes, and that it is a source of that name."""
+    try:
+        source = point.load()(settings)
+    except LowtideError:
+        raise
+    except Exception as error:
+        raise _broken(name, point, f"it raised {type(error).__name__}: {error}") from error
+    if not isinstance(source, SignalSource):
+        raise _broken(name, point, f"it made no source but a value of type {type(source).__name__}")
+    if source.name != name:
+        raise _broken(name, point, f"it calls itself {source.name!r}")
+    return source
+
+
+def _broken(name: str, point: EntryPoint, why: str) -> InputError:
+    return InputError(
+        f"The source {name} cannot be used, {why} ({point.value}).",
+        hint="Mend, or uninstall, the package that brings it.",
         source=name,
     )
 

@@ -35,6 +35,9 @@ class StaticSource:
             raise no_actual(self.name, zone)
         if not self.covers(zone):
             raise NoData(
-                f"static has no annual level of zone {zone}.", provider=self.name, operation="forecast", zone=zone
+                f"static has no annual level of zone {zone}.",
+                provider=self.name,
+                operation=f"forecast {zone}",
+                zone=zone,
             )
         return annual_series(zone, span)

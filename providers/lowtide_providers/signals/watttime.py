@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import Malformed, NoData, Rejected, nearest
-from lowtide_core.series import Frame, SignalSeries
+from lowtide_core.series import MARGINAL_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
-from lowtide_providers.http import Http
-from lowtide_providers.signals.steps import UNREADABLE, as_intensity, regular, unknown_shape
+from lowtide_providers.http import Http, Question
+from lowtide_providers.signals.clock import now_utc
+from lowtide_providers.signals.refusals import no_key, refused
+from lowtide_providers.signals.steps import (
+    UNREADABLE,
+    as_intensity,
+    build_series,
+    ceil_to,
+    floor_to,
+    pieces,
+    unknown_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
-    from lowtide_core.series import SeriesKind
     from lowtide_core.spans import Span
-
-MARGINAL_CONSUMPTION = Frame("marginal", "direct", "consumption")
-"""What one kWh more or less, *used* in the region, changes at the chimneys of the plants that respond to it.
-
-So WattTime defines its marginal operating emissions rate: by changes of load, not of generation. The same figure
-stands in the Cloud Region Metadata of the Green Software Foundation as ``grid-carbon-intensity-marginal-consumption``.
-Nothing of building the plants or of bringing fuel is in it.
-"""
 
 REGIONS: Mapping[str, str] = {
     "AE": "ARE",
@@ -72,7 +73,7 @@ _PARTS: Mapping[str, str] = {"CAISO_NORTH": "of the north of the zone alone (CAI
 _G_PER_KWH_OF_LB_PER_MWH = 0.45359237  # a pound is 453.59237 g by definition
 _UNITS = "lbs_co2_per_mwh"
 _SIGNAL = "co2_moer"
-_FORECAST, _HISTORY = "/v3/forecast", "/v3/historical"
+_FORECAST, _HISTORY, _ACCESS = "/v3/forecast", "/v3/historical", "/v3/my-access"
 _STEP = timedelta(minutes=5)
 _FARTHEST_H = 72
 _MOST_DAYS = timedelta(days=30)  # of one question for the past
@@ -80,13 +81,13 @@ _TOKEN_AGE = timedelta(minutes=28)  # it is good for 30
 _LONGEST_WARNINGS = 300  # characters, in a note
 
 
-def _now_utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class WattTimeSource:
     """Marginal and direct, so never compared with the average figures of others. Needs an account.
+
+    WattTime defines its marginal operating emissions rate by changes of load in the region, not of generation, and so
+    does the Cloud Region Metadata of the Green Software Foundation, where the same figure is called
+    ``grid-carbon-intensity-marginal-consumption``. Nothing of building the plants or of bringing fuel is in it.
 
     A free account opens CAISO_NORTH alone; what another opens is told by ``capabilities``.
     """
@@ -94,7 +95,7 @@ class WattTimeSource:
     user: str
     password: str = field(repr=False)
     http: Http = field(default_factory=Http)
-    now_utc: Callable[[], datetime] = field(default=_now_utc, repr=False, compare=False)
+    now_utc: Callable[[], datetime] = field(default=now_utc, repr=False, compare=False)
     base_url: str = "https://api.watttime.org"
     name: str = "watttime"
     frame: Frame = MARGINAL_CONSUMPTION
@@ -105,9 +106,22 @@ class WattTimeSource:
         return bool(self.user and self.password) and zone in REGIONS
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        region = self._region(zone, wanted)
+        region = self._region(zone, f"{wanted} {zone}")
         answers = [self._answer(path, asked) for path, asked in self._questions(region, span, wanted)]
-        return self._series(zone, region, answers, span, wanted)
+        imputed = any(span.start_utc - _STEP < at < span.end_utc for answer in answers for at in answer.imputed)
+        return build_series(
+            {at: value for answer in answers for at, value in answer.g_per_kwh.items()},
+            _STEP,
+            span,
+            source=self,
+            zone=zone,
+            wanted=wanted,
+            now_utc=self.now_utc(),
+            kind="estimated" if wanted == "actual" and imputed else wanted,
+            issued_at=answers[0].generated_at if wanted == "forecast" else None,
+            note=_note(region, answers),
+            hint="Its forecast begins now and ends after 72 hours; its history lags.",
+        )
 
     def capabilities(self, zone: ZoneId) -> frozenset[str]:
         """Endpoints that the account opens for the zone, such as ``v3/forecast``; empty where it opens none.
@@ -115,8 +129,9 @@ class WattTimeSource:
         Raises:
             NoData: The zone is none of WattTime's regions. Otherwise as ``fetch``.
         """
-        region = self._region(zone, "my-access")
-        body = self._get("/v3/my-access", {})
+        operation = _ACCESS.removeprefix("/")
+        region = self._region(zone, operation)
+        body = self._get(_ACCESS, {})
         try:
             return frozenset(
                 endpoint["endpoint"]
@@ -126,20 +141,15 @@ class WattTimeSource:
                 if signal["signal_type"] == _SIGNAL and entry["region"] == region
             )
         except UNREADABLE as error:
-            raise unknown_shape(error, provider=self.name, operation="my-access") from error
+            raise unknown_shape(error, provider=self.name, operation=operation) from error
 
     def _region(self, zone: ZoneId, operation: str) -> str:
         if not (self.user and self.password):
-            raise Rejected(
-                "WattTime was not asked: there is no account.",
-                provider=self.name,
-                operation=operation,
-                hint="Set WATTTIME_USER and WATTTIME_PASSWORD (lowtide config set watttime_user NAME).",
-                reason="key",
-            )
+            hint = "Set WATTTIME_USER and WATTTIME_PASSWORD (lowtide config set watttime_user NAME)."
+            raise no_key(self.name, operation, hint, lacks="there is no account")
         if zone not in REGIONS:
             raise NoData(
-                f"WattTime has no region that is zone {zone}.",
+                f"watttime has no region that is zone {zone}.",
                 provider=self.name,
                 operation=operation,
                 hint=nearest(zone, REGIONS) or f"It is asked for {', '.join(REGIONS)}.",
@@ -149,11 +159,13 @@ class WattTimeSource:
 
     def _questions(self, region: str, span: Span, wanted: Wanted) -> Iterator[tuple[str, dict[str, str]]]:
         if wanted == "forecast":
-            needed_h = -((_floor(self.now_utc()) - span.end_utc) // timedelta(hours=1))
+            needed_h = -((floor_to(self.now_utc(), _STEP) - span.end_utc) // timedelta(hours=1))
             yield _FORECAST, {"region": region, "horizon_hours": str(min(max(needed_h, 1), _FARTHEST_H))}
             return
-        for start, end in _pieces(span, self.now_utc()):
-            limits = {"start": iso_utc(start), "end": iso_utc(end), "include_imputed_marker": "true"}
+        begun = ceil_to(min(span.end_utc, self.now_utc()), _STEP)
+        for start, end in pieces(floor_to(span.start_utc, _STEP), begun, _MOST_DAYS):
+            last = max(end - _STEP, start + _STEP)  # both are told, and may not be the same
+            limits = {"start": iso_utc(start), "end": iso_utc(last), "include_imputed_marker": "true"}
             yield _HISTORY, {"region": region, **limits}
 
     def _answer(self, path: str, asked: dict[str, str]) -> _Answer:
@@ -165,7 +177,7 @@ class WattTimeSource:
             raise unknown_shape(error, provider=self.name, operation=operation) from error
         if (answer.region, answer.units) != (asked["region"], _UNITS):
             raise Malformed(
-                f"WattTime was asked for {_SIGNAL} of {asked['region']} in {_UNITS} and answered for {answer.region} "
+                f"watttime was asked for {_SIGNAL} of {asked['region']} in {_UNITS} and answered for {answer.region} "
                 f"in {answer.units}: {operation}.",
                 provider=self.name,
                 operation=operation,
@@ -194,11 +206,13 @@ class WattTimeSource:
 
     def _get_with(self, token: str, path: str, asked: dict[str, str], operation: str) -> object:
         return self.http.get_json(
-            self.base_url + path,
-            provider=self.name,
-            operation=operation,
-            params=asked,
-            headers={"Authorization": f"Bearer {token}"},
+            Question(
+                self.base_url + path,
+                provider=self.name,
+                operation=operation,
+                params=asked,
+                headers={"Authorization": f"Bearer {token}"},
+            )
         )
 
     def _kept_token(self) -> str:
@@ -208,43 +222,13 @@ class WattTimeSource:
 
     def _new_token(self) -> str:
         body = self.http.get_json(
-            f"{self.base_url}/login", provider=self.name, operation="login", basic=(self.user, self.password)
+            Question(f"{self.base_url}/login", provider=self.name, operation="login", basic=(self.user, self.password))
         )
         token = body.get("token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token:
             raise unknown_shape(KeyError("token"), provider=self.name, operation="login")
         self._token[:] = [(token, self.now_utc())]
         return token
-
-    def _series(self, zone: ZoneId, region: str, answers: list[_Answer], span: Span, wanted: Wanted) -> SignalSeries:
-        rows = {at: value for answer in answers for at, value in answer.g_per_kwh.items()}
-        try:
-            run = regular(rows, _STEP, span)
-        except ValueError as error:
-            raise unknown_shape(error, provider=self.name, operation=wanted) from error
-        if run is None:
-            raise NoData(
-                f"WattTime has no {wanted} intensity of {zone} for {span}.",
-                provider=self.name,
-                operation=wanted,
-                hint="Its forecast begins now and ends after 72 hours; its history lags.",
-                zone=zone,
-            )
-        start_utc, values = run
-        imputed = {at for answer in answers for at in answer.imputed if span.start_utc - _STEP < at < span.end_utc}
-        kind: SeriesKind = "estimated" if wanted == "actual" and imputed else wanted
-        return SignalSeries(
-            zone=zone,
-            start_utc=start_utc,
-            step_s=_STEP.total_seconds(),
-            intensity_g_per_kwh=values,
-            frame=self.frame,
-            kind=kind,
-            source=self.name,
-            issued_at=answers[0].generated_at if wanted == "forecast" else None,
-            fetched_at=self.now_utc(),
-            note=_note(region, answers),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,52 +271,31 @@ def _words(warning: object) -> str:
 
 def _note(region: str, answers: list[_Answer]) -> str:
     warned = "; ".join(dict.fromkeys(word for answer in answers for word in answer.warnings))[:_LONGEST_WARNINGS]
-    return "; ".join(filter(None, [_PARTS.get(region, ""), warned and f"WattTime warns: {warned}"]))
-
-
-def _pieces(span: Span, now_utc: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """First and last start of a step, both of them asked for; thirty days each, nothing that has not begun."""
-    start = _floor(span.start_utc.astimezone(UTC))
-    last = _floor(min(span.end_utc, now_utc).astimezone(UTC) - timedelta.resolution)
-    while start <= last:
-        until = min(start + _MOST_DAYS, last)
-        yield start, max(until, start + _STEP)
-        start = until + _STEP
-
-
-def _floor(instant: datetime) -> datetime:
-    return instant.replace(minute=instant.minute // 5 * 5, second=0, microsecond=0)
+    return "; ".join(filter(None, [_PARTS.get(region, ""), warned and f"watttime warns: {warned}"]))
 
 
 def _refusal(error: Rejected) -> Rejected:
     """Which "no" it is; only a lack of scope is said in words, everything else is the token or the edge."""
     status, said = error.facts.get("status"), str(error.facts.get("said", ""))
     if status == 403 and "scope" in said.lower():
-        message, hint, reason = (
-            f"The plan of the WattTime account does not cover this: {error.operation}.",
-            "A free account opens CAISO_NORTH (zone US-CAL-CISO) alone; the next source of the chain is used.",
+        return refused(
+            error,
             "plan",
+            message=f"The plan of the {error.provider} account does not cover this: {error.operation}.",
+            hint="A free account opens CAISO_NORTH (zone US-CAL-CISO) alone; the next source of the chain is used.",
         )
-    elif status == 401 or error.operation == "login":
-        message, hint, reason = (
-            f"WattTime does not accept the account: {error.operation}.",
-            "Check WATTTIME_USER and WATTTIME_PASSWORD.",
+    if status == 401 or error.operation == "login":
+        return refused(
+            error,
             "key",
+            message=f"{error.provider} does not accept the account: {error.operation}.",
+            hint="Check WATTTIME_USER and WATTTIME_PASSWORD.",
         )
-    elif status == 403:
-        message, hint, reason = (
-            f"WattTime was not reached, its edge refused: {error.operation}.",
-            "It is not the account: try later, or from another network.",
+    if status == 403:
+        return refused(
+            error,
             "edge",
+            message=f"{error.provider} was not reached, its edge refused: {error.operation}.",
+            hint="It is not the account: try later, or from another network.",
         )
-    else:
-        message, hint, reason = error.message, error.hint, "request"
-    return Rejected(
-        message,
-        provider=error.provider,
-        operation=error.operation,
-        retry_after_s=error.retry_after_s,
-        hint=hint,
-        reason=reason,
-        status=status,
-    )
+    return refused(error, "request")

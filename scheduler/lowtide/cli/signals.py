@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -16,31 +16,46 @@ from lowtide_core.errors import InputError, LowtideError, StateError
 from lowtide_core.spans import Span, iso_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource
 
-_FARTHEST = timedelta(hours=96)
+Role = Literal["chain", "actuals", "by name"]
+_MARKS: dict[Role, str] = {"chain": "", "actuals": " +", "by name": " *"}
+_LEGEND: dict[Role, str] = {
+    "actuals": "+ has actuals alone: they are recorded, and settle what ran",
+    "by name": "* asked only by name: --signal NAME, or lowtide config set signals NAME,...",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One source, as the table and the JSON show it."""
+    """One source, as the table and the JSON show it.
+
+    Attributes:
+        role: Whether it is asked for plans, for actuals alone, or where somebody names it.
+        keys_set, keys_missing: Settings that it needs.
+        horizon_h: How far its forecasts reach at best; None: it has none, or any reach.
+        frame, basis, scope, accounting: None where only the user could say it, and did not.
+    """
 
     source: str
-    in_chain: bool
-    key: str
+    operator: str
+    role: Role
+    keys_set: tuple[str, ...]
+    keys_missing: tuple[str, ...]
     zones: int
     covers_zone: bool | None
     horizon_h: float | None
     last_success_utc: str | None
     captured_pct: float | None
-    basis: str
-    scope: str
-    accounting: str
-    frame: str
-    probe: str = ""
+    basis: str | None
+    scope: str | None
+    accounting: str | None
+    frame: str | None
+    probe: str
 
 
 @click.group(help=VERBS["signals"], invoke_without_command=True)
@@ -57,78 +72,127 @@ def command(context: click.Context, zone: str, probe: bool, as_json: bool) -> No
     place = local_place(zone) if zone else home_place(wiring.settings.home)
     if probe and place is None:
         raise InputError("Nothing can be probed: no zone is known.", hint="Name one: --zone DE.")
-    found = _rows(wiring, None if place is None else place.zone, probe=probe)
+    sources, broken = _sources(wiring)
+    found = _rows(wiring, sources, None if place is None else place.zone, probe=probe)
     if as_json:
         import json
 
-        sources = [asdict(row) for row in found]
-        click.echo(json.dumps({"zone": place.zone if place else None, "sources": sources}, indent=2))
+        rows = [asdict(row) for row in found]
+        told = {"zone": place.zone if place else None, "sources": rows, "broken": broken}
+        click.echo(json.dumps(told, indent=2))
         return
-    click.echo(
-        "\n".join(_table(found, "home (not set)" if place is None else place.zone, wiring.now_utc(), probe=probe))
+    lines = _table(found, "home (not set)" if place is None else place.zone, wiring.now_utc(), probe=probe)
+    click.echo("\n".join([*lines, *broken]))
+
+
+def _sources(wiring: Wiring) -> tuple[list[SignalSource], list[str]]:
+    """Every source that could be named, without files that are not set; and why some of other packages are none."""
+    from lowtide_providers.signals.registry import BUILT_IN, HISTORY, build_source, foreign_names
+
+    links = wiring.links()
+    chosen = (name for name in wiring.settings.signals if not _is_history(name))
+    sources: list[SignalSource] = []
+    broken: list[str] = []
+    for name in dict.fromkeys((*BUILT_IN, *foreign_names(), *chosen)):
+        try:
+            sources.append(build_source(name, links.settings))
+        except InputError as error:
+            broken.append(error.message)
+    return [*sources, *links.chain(HISTORY).sources], broken
+
+
+def _rows(wiring: Wiring, sources: list[SignalSource], zone: ZoneId | None, *, probe: bool) -> list[_Row]:
+    links = wiring.links()
+    in_chain = {link.name for link in links.chain().sources}
+    merits = {} if zone is None else links.merits(zone)
+    captured_pct = {name: merit.captured_pct for name, merit in merits.items()}
+    asked_utc = wiring.now_utc() if probe else None
+    return [_row(source, zone, in_chain, wiring.keys, captured_pct.get(source.name), asked_utc) for source in sources]
+
+
+def _row(
+    source: SignalSource,
+    zone: ZoneId | None,
+    in_chain: Collection[str],
+    keys: Collection[str],
+    captured_pct: float | None,
+    probed_utc: datetime | None,
+) -> _Row:
+    """A source's row; it is probed where a time is given."""
+    from lowtide.assembly.history import HORIZON_H
+    from lowtide_facts.zones import all_zones
+    from lowtide_providers.signals.abilities import known_frame, last_success_utc
+    from lowtide_providers.signals.keys import keys_of
+    from lowtide_providers.signals.registry import ABOUT, ACTUAL_ONLY
+
+    about = ABOUT.get(source.name)
+    needed = keys_of(source.name)
+    covers = None if zone is None else source.covers(zone)
+    success_utc = last_success_utc(source)
+    frame = known_frame(source)
+    return _Row(
+        source=source.name,
+        operator=_operator(source.name),
+        role="chain" if source.name in in_chain else "actuals" if source.name in ACTUAL_ONLY else "by name",
+        keys_set=tuple(key for key in needed if key in keys),
+        keys_missing=tuple(key for key in needed if key not in keys),
+        zones=sum(source.covers(known) for known in all_zones()),
+        covers_zone=covers,
+        horizon_h=HORIZON_H if _is_history(source.name) else about.horizon_h if about else None,
+        last_success_utc=None if success_utc is None else iso_utc(success_utc),
+        captured_pct=captured_pct,
+        basis=None if frame is None else frame.basis,
+        scope=None if frame is None else frame.scope,
+        accounting=None if frame is None else frame.accounting,
+        frame=None if frame is None else str(frame),
+        probe=_probe(source, zone, probed_utc) if probed_utc is not None and zone is not None and covers else "",
     )
 
 
-def _rows(wiring: Wiring, zone: ZoneId | None, *, probe: bool) -> list[_Row]:
-    from lowtide_facts.zones import all_zones
-    from lowtide_providers.signals.cache import last_success
-    from lowtide_providers.signals.registry import ABOUT, BUILT_IN, EMBEDDED, build_source
+def _operator(name: str) -> str:
+    """Whom the figures come from."""
+    from lowtide_providers.signals.registry import ABOUT, foreign_names
 
-    settings, links = wiring.signal_settings(), wiring.links()
-    in_chain = {link.name for link in links.chain().sources}
-    sources = [build_source(name, settings) for name in BUILT_IN]
-    sources += links.chain("history").sources
-    merits = {} if zone is None else links.merits(zone)
-    rows = []
-    for source in sources:
-        about = ABOUT.get(source.name)
-        needs = [] if about is None or not about.key else about.key.split(", ")
-        keys = [wiring.keys[name].where if name in wiring.keys else f"no {name}" for name in needs]
-        covers = None if zone is None else source.covers(zone)
-        success = None if source.name in EMBEDDED else last_success(settings.cache_dir, source.name)
-        merit = merits.get(source.name)
-        frame = source.frame
-        rows.append(
-            _Row(
-                source=source.name,
-                in_chain=source.name in in_chain,
-                key=", ".join(dict.fromkeys(keys)),
-                zones=sum(source.covers(known) for known in all_zones()),
-                covers_zone=covers,
-                horizon_h=None if about is None else about.horizon_h,
-                last_success_utc=None if success is None else iso_utc(success),
-                captured_pct=None if merit is None else merit.captured_pct,
-                basis=frame.basis,
-                scope=frame.scope,
-                accounting=frame.accounting,
-                frame=str(frame),
-                probe=_probe(source, zone, wiring.now_utc()) if probe and zone is not None and covers else "",
-            )
-        )
-    return rows
+    if name in ABOUT:
+        return ABOUT[name].operator
+    if _is_history(name):
+        return "lowtide, from what was recorded"
+    return "another package" if name in foreign_names() else "a file"
+
+
+def _is_history(name: str) -> bool:
+    from lowtide_providers.signals.registry import HISTORY
+
+    return name.partition(":")[0] == HISTORY
 
 
 def _table(rows: list[_Row], zone: str, now_utc: datetime, *, probe: bool) -> list[str]:
     heads = ["source", "key", "zones", zone, "reaches", "answered", "captured", "frame"]
     cells = [
         [
-            row.source + ("" if row.in_chain else " *"),
-            "-" if not row.key else "missing" if row.key.startswith("no ") else "set",
+            row.source + _MARKS[row.role],
+            _key(row),
             str(row.zones),
             _word(row.covers_zone),
             "-" if row.horizon_h is None else f"{row.horizon_h:g} h",
             _ago(row.last_success_utc, now_utc),
             "-" if row.captured_pct is None else f"{row.captured_pct:.0f} %",
-            row.frame.replace(",", ""),
+            "not known" if row.frame is None else row.frame.replace(",", ""),
         ]
         for row in rows
     ]
     lines = table(heads, cells, left=range(len(heads)))
-    if not all(row.in_chain for row in rows):
-        lines.append("* asked only by name: --signal NAME, or lowtide config set signals NAME,...")
+    roles = {row.role for row in rows}
+    lines += [legend for role, legend in _LEGEND.items() if role in roles]
     if probe:
         lines += ["", *(f"{row.source}: {row.probe}" for row in rows if row.probe)]
     return lines
+
+
+def _key(row: _Row) -> str:
+    if row.keys_missing:
+        return "partly" if row.keys_set else "missing"
+    return "set" if row.keys_set else "-"
 
 
 def _word(covers: bool | None) -> str:
@@ -145,10 +209,12 @@ def _ago(text: str | None, now_utc: datetime) -> str:
 
 
 def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
-    """What the source really gives: how far ahead, in which steps, and how much of the past."""
-    told = []
+    """What the source really gives: what its key opens, how far ahead, in which steps, and how much of the past."""
+    from lowtide.service.recording import AHEAD
+
+    told = [_access(source, zone)]
     for wanted, span in (
-        ("forecast", Span(now_utc, now_utc + _FARTHEST)),
+        ("forecast", Span(now_utc, now_utc + AHEAD)),
         ("actual", Span(now_utc - timedelta(hours=48), now_utc)),
     ):
         try:
@@ -159,7 +225,20 @@ def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
         hours = (series.end_utc - now_utc if wanted == "forecast" else now_utc - series.start_utc) / timedelta(hours=1)
         reach = f"{hours:.0f} h {'ahead' if wanted == 'forecast' else 'back'}"
         told.append(f"{series.kind} {reach}, step {series.step_s / 60:.0f} min")
-    return "; ".join(told)
+    return "; ".join(filter(None, told))
+
+
+def _access(source: SignalSource, zone: ZoneId) -> str:
+    """What the service says that the key opens here; empty where it does not say."""
+    from lowtide_providers.signals.abilities import access
+
+    try:
+        opened = access(source, zone)
+    except LowtideError as error:
+        return f"what the key opens is not known: {error.message.rstrip('.')}"
+    if opened is None:
+        return ""
+    return f"the key opens {'everything' if '*' in opened else ', '.join(sorted(opened)) or 'nothing'} here"
 
 
 @command.command("record")

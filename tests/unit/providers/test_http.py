@@ -13,7 +13,7 @@ import pytest
 import responses
 
 from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def net() -> Iterator[responses.RequestsMock]:
 
 
 def _bytes(**more: object) -> bytes:
-    return HTTP.get_bytes(URL, provider="invented", operation="x", **more)  # type: ignore[arg-type]
+    return HTTP.get_bytes(Question(URL, provider="invented", operation="x", **more))  # type: ignore[arg-type]
 
 
 def test_bytes_come_as_they_are_and_are_asked_for_in_any_form(net: responses.RequestsMock) -> None:
@@ -49,25 +49,25 @@ def test_a_form_may_be_asked_for(net: responses.RequestsMock) -> None:
 
 def test_text_is_utf8_whatever_the_header_says(net: responses.RequestsMock) -> None:
     net.get(URL, body="\ufeffMålt".encode(), content_type="text/plain; charset=latin-1")
-    assert HTTP.get_text(URL, provider="invented", operation="x") == "Målt"
+    assert HTTP.get_text(Question(URL, provider="invented", operation="x")) == "Målt"
 
 
 def test_what_is_no_text_is_malformed(net: responses.RequestsMock) -> None:
     net.get(URL, body=b"\xff\xfe\x00")
     with pytest.raises(Malformed, match="not UTF-8"):
-        HTTP.get_text(URL, provider="invented", operation="x")
+        HTTP.get_text(Question(URL, provider="invented", operation="x"))
 
 
 def test_an_answer_without_content_is_no_data(net: responses.RequestsMock) -> None:
     net.get(URL, status=204)
     with pytest.raises(NoData) as caught:
-        HTTP.get_json(URL, provider="invented", operation="x")
+        HTTP.get_json(Question(URL, provider="invented", operation="x"))
     assert caught.value.facts["status"] == 204
 
 
 def test_basic_carries_any_letters(net: responses.RequestsMock) -> None:
     net.get(URL, json={})
-    HTTP.get_json(URL, provider="invented", operation="x", basic=("jürgen", "pass:wörd€"))
+    HTTP.get_json(Question(URL, provider="invented", operation="x", basic=("jürgen", "pass:wörd€")))
     kind, _, code = str(net.calls[0].request.headers["Authorization"]).partition(" ")
     assert (kind, b64decode(code).decode()) == ("Basic", "jürgen:pass:wörd€")
 
@@ -77,14 +77,14 @@ def test_a_netrc_replaces_no_key(net: responses.RequestsMock, tmp_path: Path, mo
     netrc.write_text("default login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     net.get(URL, json={})
-    HTTP.get_json(URL, provider="invented", operation="x", headers={"Authorization": "Bearer abc"})
+    HTTP.get_json(Question(URL, provider="invented", operation="x", headers={"Authorization": "Bearer abc"}))
     assert net.calls[0].request.headers["Authorization"] == "Bearer abc"
 
 
 def test_an_address_may_carry_its_own_login(net: responses.RequestsMock) -> None:
     address = "https://user:word@invented.example/api"
     net.get(address, json={})
-    HTTP.get_json(address, provider="invented", operation="x")
+    HTTP.get_json(Question(address, provider="invented", operation="x"))
     assert str(net.calls[0].request.headers["Authorization"]).startswith("Basic ")
 
 
@@ -157,9 +157,17 @@ def local_url() -> Iterator[str]:
     thread.join()
 
 
+def test_a_question_shows_no_key() -> None:
+    asked = Question(URL, "invented", "x", {"zone": "DE"}, {"key": KEY}, {"auth-token": KEY}, ("somebody", KEY))
+    assert "DE" in repr(asked)
+    assert KEY not in repr(asked)
+
+
 def test_debug_logs_tell_the_address_and_not_the_key_in_it(local_url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
-        HTTP.get_json(local_url, provider="invented", operation="x", params={"zone": "DE"}, secret_params={"key": KEY})
+        HTTP.get_json(
+            Question(local_url, provider="invented", operation="x", params={"zone": "DE"}, secret_params={"key": KEY})
+        )
     shown = caplog.text + "".join(f"{record.msg} {record.args}" for record in caplog.records)
     assert "zone=DE" in caplog.text, "urllib3 logged nothing: this test sees nothing"
     assert "k3y" not in shown

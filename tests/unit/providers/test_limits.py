@@ -14,7 +14,7 @@ import responses
 
 from lowtide_core.errors import Unavailable
 from lowtide_providers import locks
-from lowtide_providers.http import Http
+from lowtide_providers.http import Http, Question
 from lowtide_providers.limits import BUDGETS, Budget, Limits, limits_of
 from lowtide_providers.signals.registry import SignalSettings
 
@@ -220,7 +220,7 @@ def _http(limits: Limits, clock: Clock, **more: int) -> Http:
 
 
 def _ask(http: Http, url: str) -> object:
-    return http.get_json(url, provider="invented", operation="x")
+    return http.get_json(Question(url, provider="invented", operation="x"))
 
 
 @responses.activate

@@ -90,6 +90,21 @@ def test_a_fresh_answer_is_served_as_it_was_given(world: World, cached: CachedSo
         np.testing.assert_array_equal(getattr(again, name), getattr(first, name), err_msg=name)
 
 
+def test_it_knows_when_the_source_answered_last(world: World, cached: CachedSource, tmp_path: Path) -> None:
+    assert cached.last_success_utc() is None
+    cached.fetch(DE, _span(), "forecast")
+    world.now_utc += 3 * HOUR
+    cached.fetch(DE, _span(-5, 2), "actual")
+    assert cached.last_success_utc() == START + 3 * HOUR
+    world.now_utc += HOUR
+    world.failure = UNAVAILABLE
+    with pytest.raises(Unavailable):
+        cached.fetch(DE, _span(48), "forecast")
+    assert cached.last_success_utc() == START + 3 * HOUR, "a failure was taken for an answer"
+    assert CachedSource(World(name="count"), tmp_path / "cache").last_success_utc() is None
+    assert CachedSource(World(name="c*"), tmp_path / "cache").last_success_utc() is None
+
+
 def test_what_is_asked_minutes_later_is_there_already(world: World, cached: CachedSource) -> None:
     cached.fetch(DE, _span(0.2), "forecast")
     world.now_utc += timedelta(minutes=25)

@@ -13,12 +13,14 @@ import pytest
 import requests
 import responses
 
-from lowtide_core.errors import InputError, Malformed, NoData, ProviderError, Rejected, Unavailable
+from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame
 from lowtide_core.spans import Span, iso_utc
 from lowtide_providers.http import Http
 from lowtide_providers.signals.carbon_aware_sdk import CarbonAwareSdkSource, read_statement, source_of
+from lowtide_providers.signals.chain import Chain
+from lowtide_providers.signals.climatology import ClimatologySource
 from lowtide_providers.signals.registry import SignalSettings, build_source
 
 if TYPE_CHECKING:
@@ -115,12 +117,17 @@ def test_the_frame_is_the_stated_one(net: responses.RequestsMock, statement: str
 @pytest.mark.parametrize("wanted", ["forecast", "actual"])
 def test_without_a_statement_that_can_be_read_nothing_is_asked(setting: str, words: str, wanted: Wanted) -> None:
     source = _source(setting, Http(offline=True))
-    with pytest.raises((InputError, Rejected), match=words) as caught:
+    with pytest.raises(Rejected, match=words) as caught:
         source.fetch(DE, SPAN, wanted)
     assert "carbon_aware_sdk_url" in caught.value.hint
-    if source.url:
-        assert type(caught.value) is InputError
-        assert caught.value.facts["setting"] == "carbon_aware_sdk_url"
+    assert caught.value.facts["reason"] == ("setting" if source.url else "key")
+
+
+def test_a_chain_goes_on_after_a_statement_that_is_wrong() -> None:
+    chain = Chain((_source(f"{BASE}#wattime", Http(offline=True)), ClimatologySource()))
+    found = chain.resolve((DE,), span=SPAN, needed=SPAN, wanted="forecast")
+    assert found.series[DE].source == "climatology"
+    assert "wattime" in found.skipped[0].why
 
 
 def test_without_an_address_nothing_is_covered() -> None:

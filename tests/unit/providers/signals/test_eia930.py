@@ -15,11 +15,10 @@ import responses
 
 from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
-from lowtide_core.series import Frame
+from lowtide_core.series import DIRECT_PRODUCTION, Frame
 from lowtide_core.spans import Span
 from lowtide_facts.zones import all_zones
 from lowtide_providers.http import Http
-from lowtide_providers.signals.computed import DIRECT_PRODUCTION
 from lowtide_providers.signals.eia930 import RESPONDENTS, Eia930Source
 
 if TYPE_CHECKING:

@@ -14,11 +14,10 @@ import responses
 
 from lowtide_core.errors import Malformed, NoData, ProviderError, Rejected, Unavailable
 from lowtide_core.places import ZoneId
-from lowtide_core.series import Frame
+from lowtide_core.series import DIRECT_PRODUCTION, Frame
 from lowtide_core.spans import Span
 from lowtide_facts.zones import all_zones
 from lowtide_providers.http import Http
-from lowtide_providers.signals.computed import DIRECT_PRODUCTION
 from lowtide_providers.signals.entsoe import EIC_BY_ZONE, EntsoeSource, forecast_g_per_kwh
 
 if TYPE_CHECKING:
@@ -358,23 +357,6 @@ def test_a_time_beyond_the_day_ahead_is_no_data(net: responses.RequestsMock) -> 
     assert "tomorrow" in caught.value.hint
 
 
-def test_the_outlook_is_hourly_and_unknown_where_nothing_is_out(net: responses.RequestsMock) -> None:
-    load = _series("", [100, 200, 300, 400] * 5, step=QUARTER, out=True)
-    wind = [_series("B19", [float(i) for i in range(24)], step=QUARTER), _series("B18", [1000] * 6)]
-    _answers(net, A69=wind, A65=[load])
-    outlook = _source().outlook(NL, Span(START + timedelta(minutes=10), START + 6 * HOUR))
-    assert (outlook.zone, outlook.start_utc, outlook.step_s, outlook.fetched_at) == (NL, START, 3600.0, NOW)
-    np.testing.assert_allclose(outlook.wind_megawatt, [1001.5, 1005.5, 1009.5, 1013.5, 1017.5, 1021.5])
-    np.testing.assert_array_equal(outlook.load_megawatt, [250] * 5 + [np.nan])
-    assert np.isnan(outlook.solar_megawatt).all()
-
-
-def test_an_outlook_of_nothing_is_no_data(net: responses.RequestsMock) -> None:
-    _answers(net)
-    with pytest.raises(NoData, match="day-ahead figures of NL"):
-        _source().outlook(NL, _hours(6))
-
-
 # --- refusals
 
 
@@ -443,11 +425,10 @@ def test_the_token_is_not_told_by_logs_and_reprs(net: responses.RequestsMock, ca
 def test_without_a_token_nothing_is_asked() -> None:
     source = EntsoeSource("")
     assert not source.covers(NL)
-    for ask in (lambda: source.fetch(NL, PAST, "forecast"), lambda: source.outlook(NL, PAST)):
-        with pytest.raises(Rejected) as caught:
-            ask()
-        assert caught.value.facts["reason"] == "key"
-        assert "ENTSOE_API_KEY" in caught.value.hint
+    with pytest.raises(Rejected) as caught:
+        source.fetch(NL, PAST, "forecast")
+    assert caught.value.facts["reason"] == "key"
+    assert "ENTSOE_API_KEY" in caught.value.hint
 
 
 def test_the_zones_are_those_of_the_facts_and_others_are_refused() -> None:

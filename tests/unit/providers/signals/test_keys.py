@@ -9,7 +9,7 @@ import pytest
 
 from lowtide.settings import SECRETS, Settings
 from lowtide_core.errors import InputError
-from lowtide_providers.signals.keys import IN_KEY_RING, KEY_NAMES, SECRET_SETTINGS, find_keys, to_key_ring
+from lowtide_providers.signals.keys import IN_KEY_RING, KEY_NAMES, find_keys, keys_of, to_key_ring
 
 
 @pytest.mark.parametrize("key", KEY_NAMES, ids=lambda key: key.setting)
@@ -38,7 +38,12 @@ def test_an_empty_name_is_as_good_as_none() -> None:
 def test_no_key_is_shown() -> None:
     found = find_keys({}, {"WATTTIME_PASSWORD": "s3cret"})
     assert "s3cret" not in repr(found)
-    assert set(SECRETS) == SECRET_SETTINGS
+    assert set(SECRETS) == {key.setting for key in KEY_NAMES if key.secret}
+
+
+def test_a_source_names_what_it_needs() -> None:
+    assert keys_of("watttime") == ("watttime_user", "watttime_password")
+    assert keys_of("gb-neso") == ()
 
 
 def test_each_key_is_a_setting() -> None:

@@ -21,13 +21,16 @@ from lowtide_providers.signals.registry import (
     BUILT_IN,
     DEFAULT_CHAIN,
     EMBEDDED,
+    GROUP,
     HISTORY,
     SignalSettings,
     build_source,
+    foreign_names,
 )
 from lowtide_providers.signals.static import StaticSource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -77,11 +80,59 @@ def test_an_unknown_name_is_answered_with_near_ones(name: str, near: str) -> Non
     assert caught.value.facts["source"] == name
 
 
+def _bring(monkeypatch: pytest.MonkeyPatch, make: Callable[[SignalSettings], object], *names: str) -> None:
+    """As if a package with these sources were installed."""
+    points = [importlib.metadata.EntryPoint(name, "invented:make", GROUP) for name in names]
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: make)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: importlib.metadata.EntryPoints(points))
+
+
 def test_other_packages_bring_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = importlib.metadata.EntryPoint("ours", f"{__name__}:nothing", "lowtide.signals")
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: lambda settings: StaticSource("ours"))
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: importlib.metadata.EntryPoints([point]))
+    _bring(monkeypatch, lambda _: StaticSource("ours"), "ours", "static", "also")
+    assert foreign_names() == ("also", "ours"), "a package took the place of a built-in source"
     assert build_source("ours", SignalSettings()).name == "ours"
+    with pytest.raises(InputError) as caught:
+        build_source("ors", SignalSettings())
+    assert "ours" in caught.value.hint
+
+
+def test_what_other_packages_answer_is_kept_apart_and_like_the_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[SignalSettings] = []
+
+    def make(settings: SignalSettings) -> SignalSource:
+        seen.append(settings)
+        return StaticSource("ours")
+
+    _bring(monkeypatch, make, "ours")
+    settings = SignalSettings(cache_dir=tmp_path / "cache")
+    source = build_source("ours", settings)
+    assert isinstance(source, CachedSource)
+    assert source.store_dir.parent == tmp_path / "cache"
+    assert seen == [settings], "it was not given the settings, and so neither the network's limits nor offline"
+
+
+def _raise(_: SignalSettings) -> SignalSource:
+    raise RuntimeError("invented")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (_raise, "it raised RuntimeError: invented"),
+        (lambda _: 5, "it made no source but a value of type int"),
+        (lambda _: StaticSource("other"), "it calls itself 'other'"),
+    ],
+)
+def test_a_package_that_brings_no_source_is_named(
+    make: Callable[[SignalSettings], object], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bring(monkeypatch, make, "ours")
+    with pytest.raises(InputError, match=why) as caught:
+        build_source("ours", SignalSettings())
+    assert "invented:make" in caught.value.message
+    assert caught.value.facts["source"] == "ours"
 
 
 def test_only_answers_of_the_network_are_cached(tmp_path: Path) -> None:

@@ -157,10 +157,10 @@ def test_beyond_the_horizon_is_no_data(net: responses.RequestsMock, source: Watt
 @pytest.mark.parametrize(
     ("warnings", "note"),
     [
-        ([{"type": "EXAMPLE", "message": "Invented warning"}], "WattTime warns: Invented warning"),
-        ([{"type": "ONLY_TYPE"}], "WattTime warns: ONLY_TYPE"),
-        (["as text", "as text", "more"], "WattTime warns: as text; more"),
-        ("alone", "WattTime warns: alone"),
+        ([{"type": "EXAMPLE", "message": "Invented warning"}], "watttime warns: Invented warning"),
+        ([{"type": "ONLY_TYPE"}], "watttime warns: ONLY_TYPE"),
+        (["as text", "as text", "more"], "watttime warns: as text; more"),
+        ("alone", "watttime warns: alone"),
         ([], ""),
         (None, ""),
     ],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.backtest.capacity import QueueRules
 from lowtide.backtest.correction import candidates, chosen
 from lowtide.backtest.files import history_of, read_came, read_issued
 from lowtide.backtest.jobs_file import read_past_jobs
 from lowtide.backtest.made import PERFECT, made_forecasts, perfect
-from lowtide.backtest.replay import Rules
+from lowtide.backtest.replay import Rules, beats_error
 from lowtide.backtest.run import Asked, arrivals, run_zone, total
 from lowtide.forecasting.names import forecaster as named_forecaster
 from lowtide_core.errors import InputError
@@ -52,6 +53,9 @@ class Question:
         job_s: Length of each job; None where ``jobs_file`` tells it.
         slack_s: How much later than at once each may start.
         cpus: Capacity for the jobs of a file; None is none.
+        replan_s: A waiting job is planned anew so often; None is once.
+        pausable, restart_s: Whether it may pause, and what each resuming costs, as running for so long.
+        guard: Whether it is shifted only where the gain beats the error; None is not said: so it is, but in a queue.
         from_s, to_s: First arrival, and the end of arrivals; s since 1970.
         compare: Whether other policies are wanted beside.
         correct: Whether forecasts of a file are mended by their own past, where that paid.
@@ -66,11 +70,26 @@ class Question:
     every: Arrivals = "hourly"
     jobs_file: str = ""
     cpus: float | None = None
-    rules: Rules = field(default_factory=Rules)
+    replan_s: float | None = None
+    pausable: bool = False
+    restart_s: float = 0.0
+    guard: bool | None = None
     from_s: float | None = None
     to_s: float | None = None
     compare: bool = False
     correct: bool = False
+
+    @property
+    def rules(self) -> Rules | QueueRules:
+        """By which the jobs are planned."""
+        if self.cpus is not None:
+            return QueueRules(self.cpus)
+        return Rules(
+            replan_s=np.inf if self.replan_s is None else self.replan_s,
+            pausable=self.pausable,
+            restart_s=self.restart_s,
+            guard=None if self.guard is False else beats_error,
+        )
 
 
 class Correction(NamedTuple):
@@ -93,7 +112,7 @@ class Answer:
     Attributes:
         zones: Each zone's result; ``whole`` their sum.
         actual, forecast: Where the figures are from.
-        skipped: Jobs of the file that never ran.
+        past: The file of jobs; None where all are alike.
         forecast_s: What making the forecasts took; s.
         corrections: Of each zone, where they were asked for.
     """
@@ -104,7 +123,7 @@ class Answer:
     frame: Frame
     actual: str
     forecast: str
-    skipped: int
+    past: PastJobs | None
     forecast_s: float
     corrections: tuple[Correction, ...] = ()
 
@@ -129,7 +148,7 @@ def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Pr
     if question.correct:
         issued, corrections = _corrected(cames, given, jobs)
     forecast_s = monotonic_s() - started_s
-    asked = Asked(question.rules, question.cpus, question.compare)
+    asked = Asked(question.rules, question.compare)
     results = []
     for came, forecasts, mine in zip(cames, issued, jobs, strict=True):
         told = _counter(progress, f"replaying {came.zone}".strip(), mine.count)
@@ -141,7 +160,7 @@ def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Pr
         frame,
         cames[0].source,
         Path(question.forecast).name if question.forecast else question.forecaster,
-        0 if past is None else past.skipped,
+        past,
         forecast_s,
         corrections,
     )
@@ -170,9 +189,19 @@ def _require_sense(question: Question) -> None:
             "Give a positive one.",
         ),
         (
-            question.cpus is not None and question.rules.pausable,
+            question.cpus is not None and question.pausable,
             "--capacity does not go with --pausable.",
             "A queue is planned of jobs that run in one piece; leave one of them out.",
+        ),
+        (
+            question.cpus is not None and question.replan_s is not None,
+            "--capacity does not go with --replan-hours.",
+            "A queue is planned anew at each arrival; leave one of them out.",
+        ),
+        (
+            question.cpus is not None and question.guard is not None,
+            "--capacity does not go with --guard or --no-guard.",
+            "A queue is planned for any gain; leave one of them out.",
         ),
         (
             question.correct and not question.forecast,
@@ -180,12 +209,12 @@ def _require_sense(question: Question) -> None:
             "Give --forecast, or leave it out.",
         ),
         (
-            not question.rules.replan_s > 0 or not question.rules.restart_s >= 0,
+            (question.replan_s is not None and not question.replan_s > 0) or not question.restart_s >= 0,
             "A job cannot be planned anew every 0 h, or resumed at a negative cost.",
             "Give --replan-hours 1, --restart 15m, or leave them out.",
         ),
         (
-            bool(question.rules.restart_s) and not question.rules.pausable,
+            bool(question.restart_s) and not question.pausable,
             "--restart is for jobs that may pause.",
             "Add --pausable, or leave it out.",
         ),
@@ -292,7 +321,7 @@ def forecasts_by(
 
 def _is_daily(question: Question) -> bool:
     """Whether one forecast a day is all that anybody looks at."""
-    return question.every == "daily" and not question.jobs_file and not np.isfinite(question.rules.replan_s)
+    return question.every == "daily" and not question.jobs_file and question.replan_s is None
 
 
 def _counter(progress: Progress | None, what: str, of: int) -> Callable[[int], None] | None:

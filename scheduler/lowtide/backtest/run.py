@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from lowtide.backtest.capacity import replay_queue
+from lowtide.backtest.capacity import QueueRules, replay_queue
 from lowtide.backtest.compare import policies, queue_policies
 from lowtide.backtest.jobs import alike_jobs, on_steps, whole_windows
 from lowtide.backtest.replay import Outcomes, Rules, mean_over_runs, plannable, replay
@@ -79,12 +79,11 @@ class Asked:
     """What is asked of the replay.
 
     Attributes:
-        cpus: Capacity; None is none.
+        rules: How each job is planned, or the queue of them all.
         compare: Whether other policies are wanted beside.
     """
 
-    rules: Rules
-    cpus: float | None = None
+    rules: Rules | QueueRules
     compare: bool = False
 
 
@@ -129,7 +128,8 @@ def run_zone(
     Raises:
         InputError: Not one job can be counted; says why.
     """
-    stepped = asked.rules.pausable or asked.cpus is not None
+    rules = asked.rules
+    stepped = isinstance(rules, QueueRules) or rules.pausable
     jobs = on_steps(jobs, came.step_s) if stepped else jobs
     whole = whole_windows(jobs, came)
     forecast = np.zeros_like(whole)
@@ -139,19 +139,19 @@ def run_zone(
     if not jobs.count:
         raise _nothing_counts(came, left_out)
     began_s = monotonic_s()
-    if asked.cpus is None:
-        outcomes = replay(came, issued, jobs, asked.rules, progress)
-    else:
-        jobs, outcomes, unplaced = _queue(came, issued, jobs, asked.cpus, progress)
+    if isinstance(rules, QueueRules):
+        jobs, outcomes, unplaced = _queue(came, issued, jobs, rules.cpus, progress)
         left_out += LeftOut(unplaced=unplaced)
+    else:
+        outcomes = replay(came, issued, jobs, rules, progress)
     plan_s = monotonic_s() - began_s
     ranks = window_ranks(came, issued, jobs)
     if not asked.compare:
         beside: tuple[Policy, ...] = ()
-    elif asked.cpus is None:
-        beside = policies(came, issued, jobs, asked.rules, outcomes)
+    elif isinstance(rules, QueueRules):
+        beside = queue_policies(came, jobs, rules.cpus, outcomes)
     else:
-        beside = queue_policies(came, jobs, asked.cpus, outcomes)
+        beside = policies(came, issued, jobs, rules, outcomes)
     others = {policy.name: score(jobs, outcomes._replace(mean=policy.mean), ranks) for policy in beside}
     return ZoneResult(
         came.zone, score(jobs, outcomes, ranks), _months(came, jobs, outcomes, ranks), left_out, others, plan_s

@@ -36,7 +36,7 @@ _BAR = 30
 @click.option("--pausable", is_flag=True, help="They may be paused and resumed, on whole steps.")
 @click.option("--restart", default="", metavar="TIME", help="A resuming costs as much as so long a run.")
 @click.option("--replan-hours", type=float, metavar="H", help="Plan a waiting job anew so often. Default: once.")
-@click.option("--guard/--no-guard", default=True, help="Shift only where the gain beats the error.")
+@click.option("--guard/--no-guard", default=None, help="Shift only where the gain beats the error.")
 @click.option("--from", "from_text", default="", metavar="TIME", help="First arrival.")
 @click.option("--to", "to_text", default="", metavar="TIME", help="No arrival from then on.")
 @click.option("--compare", is_flag=True, help="Beside other policies, published ones too.")
@@ -56,7 +56,7 @@ def command(
     pausable: bool,
     restart: str,
     replan_hours: float | None,
-    guard: bool,
+    guard: bool | None,
     from_text: str,
     to_text: str,
     compare: bool,
@@ -64,7 +64,6 @@ def command(
     as_json: bool,
 ) -> None:
     from lowtide.backtest.ask import Question, answer
-    from lowtide.backtest.replay import Rules, beats_error
     from lowtide.cli.backtest_view import lines, to_json
 
     if zone and zones:
@@ -79,12 +78,10 @@ def command(
         every=arrivals,
         jobs_file=jobs_file,
         cpus=capacity,
-        rules=Rules(
-            replan_s=float("inf") if replan_hours is None else replan_hours * SECONDS_PER_HOUR,
-            pausable=pausable,
-            restart_s=parse_duration_s(restart) if restart else 0.0,
-            guard=beats_error if guard else None,
-        ),
+        replan_s=None if replan_hours is None else replan_hours * SECONDS_PER_HOUR,
+        pausable=pausable,
+        restart_s=parse_duration_s(restart) if restart else 0.0,
+        guard=guard,
         from_s=_instant_s(from_text),
         to_s=_instant_s(to_text),
         compare=compare,

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lowtide.backtest.replay import Rules
 from lowtide.backtest.run import LeftOut, ZoneResult
 from lowtide.backtest.score import Score
 from lowtide.cli.app import run
@@ -28,6 +27,7 @@ KEYS = {
     "plans_per_s",
 }
 DAYS = 50
+QUEUE = ("--forecaster", "auto", "--jobs", "jobs.csv", "--capacity", "8")
 
 
 def iso(hour: float) -> str:
@@ -190,6 +190,57 @@ def test_a_file_of_jobs_free_and_in_a_queue(capsys: pytest.CaptureFixture[str], 
     assert pausing["jobs"] == 40
 
 
+def test_what_is_told_of_the_planning_is_what_was_done(
+    capsys: pytest.CaptureFixture[str], actual: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("submit_utc,duration\n" + "".join(f"{iso(480 + hour)},2h\n" for hour in range(6)))
+    asked = ("--actual", actual, "--forecaster", "damped7", "--zone", "GB", "--jobs", str(path))
+    keys = ("planned", "replan_hours", "pausable", "guard", "capacity_cpus")
+    for more, told, words in (
+        ((), ("once", None, False, True, None), "planned once, shifted only where the gain beats the error"),
+        (
+            ("--pausable", "--replan-hours", "2", "--no-guard"),
+            ("again", 2.0, True, False, None),
+            "planned anew every 2 h, shifted for any gain",
+        ),
+        (
+            ("--capacity", "8"),
+            ("at_arrivals", None, False, False, 8.0),
+            "planned anew at each arrival, on 8 CPUs, shifted for any gain",
+        ),
+    ):
+        found = printed(capsys, *asked, *more)
+        assert tuple(found[key] for key in keys) == told
+        assert run(["backtest", *asked, *more]) == 0
+        assert f"forecast damped7 · {words}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("slacks", "words", "slack_hours"),
+    [
+        (("6h", "2h"), "for the 2 jobs with their own deadlines in GB", None),
+        (("6h", ""), "for the 2 jobs with their own deadlines or 5 h of slack in GB", 5.0),
+        (("", ""), "for the 2 jobs with 5 h of slack in GB", 5.0),
+    ],
+)
+def test_jobs_with_deadlines_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+    actual: str,
+    tmp_path: Path,
+    slacks: tuple[str, str],
+    words: str,
+    slack_hours: float | None,
+) -> None:
+    path = tmp_path / "jobs.csv"
+    rows = [f"{iso(480 + hour)},2h,{slack}" for hour, slack in enumerate(slacks)]
+    path.write_text("\n".join(["submit_utc,duration,slack", *rows]) + "\n")
+    asked = ("--actual", actual, "--forecaster", "perfect", "--zone", "GB", "--jobs", str(path), "--slack-hours", "5")
+    assert printed(capsys, *asked)["slack_hours"] == slack_hours
+    assert run(["backtest", *asked]) == 0
+    assert capsys.readouterr().out.startswith(words)
+
+
 def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [f"{iso(hour)},{'' if hour in (700, 701) else value}" for hour, value in enumerate(measured(2))]
     path = tmp_path / "gap.csv"
@@ -220,6 +271,10 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
         (["--job-hours", "4", "--forecast", "{actual}", "--zone", "GB"], ["holds actuals", "issued_utc"]),
         (["--job-hours", "4", "--forecast", "none.csv", "--zone", "GB"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--capacity", "8"], ["--jobs"]),
+        ([*QUEUE, "--pausable"], ["--capacity", "--pausable", "one piece"]),
+        ([*QUEUE, "--replan-hours", "1"], ["--capacity", "--replan-hours", "at each arrival"]),
+        ([*QUEUE, "--guard"], ["--capacity", "--guard", "any gain"]),
+        ([*QUEUE, "--no-guard"], ["--capacity", "--no-guard", "any gain"]),
         (["--job-hours", "4", "--forecaster", "auto", "--restart", "15m"], ["--pausable"]),
         (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["--replan-hours"]),
         (["--job-hours", "4", "--forecaster", "auto", "--correct"], ["--forecast"]),
@@ -277,8 +332,8 @@ def test_how_often_a_plan_was_worse_is_said_as_people_say_it(worse: int, words: 
 
     score = Score(jobs=200, now=100.0, planned=80.0, oracle=70.0, worse=worse)
     result = ZoneResult("GB", score, (), LeftOut())
-    question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0, rules=Rules())
-    found = Answer(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", 0, 0.0)
+    question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0)
+    found = Answer(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", None, 0.0)
     assert words in in_words(found)
     assert "lowtide would have saved 20 % (of 30 % possible)" in in_words(found)
 

@@ -15,8 +15,9 @@ from lowtide.backtest.jobs_file import read_past_jobs
 from lowtide.backtest.made import PERFECT, made_forecasts, perfect
 from lowtide.backtest.replay import Rules, beats_error
 from lowtide.backtest.run import Asked, arrivals, run_zone, total
+from lowtide.forecasting.names import FORECASTERS
 from lowtide.forecasting.names import forecaster as named_forecaster
-from lowtide_core.errors import InputError
+from lowtide_core.errors import InputError, nearest
 from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
 
@@ -167,15 +168,33 @@ def answer(question: Question, *, monotonic_s: Callable[[], float], progress: Pr
 
 
 def _require_sense(question: Question) -> None:
+    names = (*FORECASTERS, PERFECT)
+    replan_s = question.replan_s
     for wrong, message, hint in (
         (
-            bool(question.forecast) == bool(question.forecaster),
+            not (question.forecast or question.forecaster),
             "The backtest needs forecasts as they were issued (--forecast FILE) or a forecaster (--forecaster NAME).",
             "Give one of the two; --forecaster auto makes them of the past alone.",
         ),
         (
-            (question.job_s is None) == (not question.jobs_file),
+            bool(question.forecast and question.forecaster),
+            f"The forecasts of {question.forecast} (--forecast) and those of {question.forecaster} (--forecaster) "
+            "exclude each other.",
+            "Give one of the two.",
+        ),
+        (
+            bool(question.forecaster) and question.forecaster not in names,
+            f"There is no forecaster {question.forecaster!r}.",
+            nearest(question.forecaster, names) or f"There are {', '.join(names)}.",
+        ),
+        (
+            question.job_s is None and not question.jobs_file,
             "The backtest needs the length of its jobs (--job-hours) or a file of jobs (--jobs).",
+            "Give one of the two.",
+        ),
+        (
+            question.job_s is not None and bool(question.jobs_file),
+            f"The jobs of {question.jobs_file} (--jobs) have lengths of their own: --job-hours does not go with it.",
             "Give one of the two.",
         ),
         (
@@ -186,7 +205,7 @@ def _require_sense(question: Question) -> None:
         (
             question.cpus is not None and not 0 < question.cpus < np.inf,
             f"A capacity of {question.cpus} CPUs cannot be.",
-            "Give a positive one.",
+            "Give a positive number, as in --capacity 16, or leave it out.",
         ),
         (
             question.cpus is not None and question.pausable,
@@ -209,9 +228,14 @@ def _require_sense(question: Question) -> None:
             "Give --forecast, or leave it out.",
         ),
         (
-            (question.replan_s is not None and not question.replan_s > 0) or not question.restart_s >= 0,
-            "A job cannot be planned anew every 0 h, or resumed at a negative cost.",
-            "Give --replan-hours 1, --restart 15m, or leave them out.",
+            replan_s is not None and not 0 < replan_s < np.inf,
+            f"A job cannot be planned anew every {(replan_s or 0.0) / SECONDS_PER_HOUR:g} h.",
+            "Give a positive number, as in --replan-hours 1, or leave it out.",
+        ),
+        (
+            not 0 <= question.restart_s < np.inf,
+            f"A resuming cannot cost as much as running for {question.restart_s:g} s.",
+            "Give a positive time, as in --restart 15m, or leave it out.",
         ),
         (
             bool(question.restart_s) and not question.pausable,

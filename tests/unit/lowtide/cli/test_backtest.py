@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lowtide.backtest.ask import Answer, Question, answer
 from lowtide.backtest.run import LeftOut, ZoneResult
 from lowtide.backtest.score import Score
 from lowtide.cli.app import run
 from lowtide.cli.backtest_view import in_words
+from lowtide_core.errors import InputError
+from lowtide_core.series import LIFECYCLE_CONSUMPTION
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 KEYS = {
@@ -256,7 +259,10 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
     ("arguments", "words"),
     [
         (["--job-hours", "4"], ["--forecast", "--forecaster"]),
-        (["--job-hours", "4", "--forecaster", "auto", "--forecast", "{forecasts}"], ["--forecaster", "one of the two"]),
+        (
+            ["--job-hours", "4", "--forecaster", "auto", "--forecast", "{forecasts}"],
+            ["exclude each other"],
+        ),
         (["--forecaster", "auto"], ["--job-hours", "--jobs"]),
         (["--job-hours", "4", "--forecaster", "atuo"], ["'atuo'", "auto"]),
         (["--job-hours", "2000", "--forecaster", "perfect"], ["2000 h", "2023-01-01", "2023-02-20"]),
@@ -276,7 +282,13 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
         ([*QUEUE, "--guard"], ["--capacity", "--guard", "any gain"]),
         ([*QUEUE, "--no-guard"], ["--capacity", "--no-guard", "any gain"]),
         (["--job-hours", "4", "--forecaster", "auto", "--restart", "15m"], ["--pausable"]),
-        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["--replan-hours"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["every 0 h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "-1"], ["every -1 h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "inf"], ["every inf h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "perfct"], ["'perfct'", "Did you mean perfect?"]),
+        (["--job-hours", "4", "--forecaster", "oracle"], ["'oracle'", "There are auto, ", ", perfect."]),
+        (["--job-hours", "4", "--jobs", "jobs.csv", "--forecaster", "auto"], ["jobs.csv", "--job-hours"]),
+        (["--jobs", "jobs.csv", "--forecaster", "auto", "--capacity", "0"], ["0.0 CPUs", "--capacity 16"]),
         (["--job-hours", "4", "--forecaster", "auto", "--correct"], ["--forecast"]),
         (["--jobs", "none.csv", "--forecaster", "auto"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--arrivals", "weekly"], ["weekly", "daily"]),
@@ -290,6 +302,12 @@ def test_wrong_input_is_told(
     assert (status, [word for word in words if word not in text]) == (2, []), text
     if "Usage:" not in text:
         assert len(text.strip().splitlines()) <= 2
+
+
+def test_a_resuming_costs_nothing_or_something() -> None:
+    question = Question("a.csv", forecaster="auto", job_s=3600.0, pausable=True, restart_s=-900.0)
+    with pytest.raises(InputError, match=r"running for -900 s\."):
+        answer(question, monotonic_s=lambda: 0.0)
 
 
 def test_a_frame_that_is_not_the_other_s_is_refused(
@@ -327,9 +345,6 @@ def test_forecasts_without_an_overlap_are_refused(
     ],
 )
 def test_how_often_a_plan_was_worse_is_said_as_people_say_it(worse: int, words: str) -> None:
-    from lowtide.backtest.ask import Answer, Question
-    from lowtide_core.series import LIFECYCLE_CONSUMPTION
-
     score = Score(jobs=200, now=100.0, planned=80.0, oracle=70.0, worse=worse)
     result = ZoneResult("GB", score, (), LeftOut())
     question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "backtest.md").read_text(encoding="utf-8")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for block in CONSOLE.findall(PAGE) for line in block.splitlines() if line.startswith("$ ")]
+SCHEMA = json.loads((ROOT / "schemas" / "backtest.schema.json").read_text(encoding="utf-8"))
 START = datetime(2025, 3, 1, tzinfo=UTC)
 HOURS = 24 * 42
 
@@ -61,10 +67,25 @@ def test_every_command_works_as_written(folder: Path) -> None:
         assert "lowtide would have saved" in ran.stdout
 
 
-def test_it_tells_of_every_option_and_figure() -> None:
+def keys_of(schema: Any) -> Iterator[str]:
+    """Every key that the schema knows, on whatever level."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from keys_of(part)
+    elif isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from keys_of(part)
+
+
+def test_it_tells_of_every_option() -> None:
     from lowtide.cli.backtest import command
 
     flags = [parameter.opts[0] for parameter in command.params if parameter.name != "guard"]
     assert not [flag for flag in [*flags, "--no-guard"] if not re.search(rf"{flag}\b", PAGE)]
-    for key in ("oracle_saved_pct", "saved_pct", "captured_pct", "regret_pct", "worse_than_now_pct", "plans_per_s"):
-        assert f"`{key}`" in PAGE
+
+
+def test_it_tells_of_every_key_of_the_contract() -> None:
+    keys = set(keys_of(SCHEMA))
+    assert {"rank_correlation", "plans_per_s", "never_ran", "policy", "chosen"} < keys
+    assert not sorted(key for key in keys if f"`{key}`" not in PAGE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from lowtide.backtest.ask import Answer, Question, answer
 from lowtide.backtest.run import LeftOut, ZoneResult
@@ -19,16 +20,8 @@ from lowtide_core.errors import InputError
 from lowtide_core.series import LIFECYCLE_CONSUMPTION
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
-KEYS = {
-    "jobs",
-    "oracle_saved_pct",
-    "saved_pct",
-    "captured_pct",
-    "regret_pct",
-    "worse_than_now_pct",
-    "rank_correlation",
-    "plans_per_s",
-}
+SCHEMA = json.loads((Path(__file__).parents[4] / "schemas" / "backtest.schema.json").read_text(encoding="utf-8"))
+CONTRACT = Draft202012Validator(SCHEMA)
 DAYS = 50
 QUEUE = ("--forecaster", "auto", "--jobs", "jobs.csv", "--capacity", "8")
 
@@ -68,10 +61,13 @@ def forecasts(tmp_path: Path) -> str:
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What it prints as JSON, valid against the schema."""
     assert run(["backtest", *arguments, "--json"]) == 0, capsys.readouterr().err
     captured = capsys.readouterr()
     assert captured.err == ""
-    return json.loads(captured.out)
+    found = json.loads(captured.out)
+    CONTRACT.validate(found)
+    return found
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -84,7 +80,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
 
 def test_the_keys_that_others_rely_on(capsys: pytest.CaptureFixture[str], actual: str) -> None:
     found = printed(capsys, "--actual", actual, "--forecaster", "auto", "--job-hours", "4", "--slack-hours", "24")
-    assert set(found) >= KEYS
+    assert set(found) == {*SCHEMA["$defs"]["score"]["properties"], *SCHEMA["properties"]}
     assert found["jobs"] == sum(zone["jobs"] for zone in found["zones"]) == sum(m["jobs"] for m in found["months"])
     assert 0 < found["saved_pct"] < found["oracle_saved_pct"]
     assert found["captured_pct"] == pytest.approx(100 * found["saved_pct"] / found["oracle_saved_pct"])
@@ -92,6 +88,25 @@ def test_the_keys_that_others_rely_on(capsys: pytest.CaptureFixture[str], actual
     assert 0 < found["rank_correlation"] < 1
     assert found["plans_per_s"] > 0
     assert (found["basis"], found["scope"], found["accounting"]) == ("average", "lifecycle", "consumption")
+
+
+def test_the_contract_knows_every_key_and_no_other(
+    capsys: pytest.CaptureFixture[str], actual: str, forecasts: str
+) -> None:
+    asked = ("--actual", actual, "--forecast", forecasts, "--zone", "GB", "--job-hours", "4", "--correct", "--compare")
+    found = printed(capsys, *asked)
+    Draft202012Validator.check_schema(SCHEMA)
+    parts = [found, found["left_out"], *(found[key][0] for key in ("months", "zones", "corrections", "compare"))]
+    for part in parts:
+        part["another"] = 1
+        assert not CONTRACT.is_valid(found)
+        del part["another"]
+        for key in list(part):
+            value = part.pop(key)
+            assert not CONTRACT.is_valid(found), key
+            part[key] = value
+    assert CONTRACT.is_valid(found)
+    assert CONTRACT.is_valid(found | {"plans_per_s": None}), "planning may take no time that a clock can tell"
 
 
 @pytest.mark.parametrize(

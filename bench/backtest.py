@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, data_folder, seconds
 
-from lowtide.backtest.ask import forecasts_by
 from lowtide.backtest.correction import candidates, chosen
+from lowtide.backtest.forecasts import forecasts_by
 from lowtide.backtest.issued import Came, Issued
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.made import made_forecasts

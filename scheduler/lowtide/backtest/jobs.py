@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide_core.errors import InputError
+from lowtide_core.quantities import SECONDS_PER_HOUR
+from lowtide_core.spans import from_epoch_s
 
 if TYPE_CHECKING:
     from lowtide.backtest.issued import BoolArray, Came, IntArray
     from lowtide_core.series import FloatArray
+
+Arrivals = Literal["hourly", "daily"]
+_EVERY_S = {"hourly": SECONDS_PER_HOUR, "daily": 24 * SECONDS_PER_HOUR}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +65,30 @@ def alike_jobs(arrival_s: FloatArray, *, duration_s: float, slack_s: float) -> R
         )
     one = np.ones(arrival_s.size)
     return ReplayJobs(arrival_s, arrival_s + (duration_s + slack_s), duration_s * one, one, one)
+
+
+def arrivals(
+    came: Came, from_s: float, to_s: float, *, every: Arrivals, duration_s: float, slack_s: float
+) -> ReplayJobs:
+    """Equal jobs, one each hour or day, from the first whole hour at or after ``from_s`` on.
+
+    Args:
+        from_s, to_s: First and last arrival, the last excluded; s from the start of what came.
+    Raises:
+        InputError: None has its window within what came.
+    """
+    last_s = came.step_s * came.values.size - duration_s - slack_s
+    first_s = np.ceil((max(0.0, from_s) - SAME_INSTANT_S) / SECONDS_PER_HOUR) * SECONDS_PER_HOUR
+    at_s = np.arange(first_s, min(to_s, last_s + SAME_INSTANT_S), _EVERY_S[every])
+    if not at_s.size:
+        begin, end = (from_epoch_s(came.start_s + at) for at in (0.0, came.step_s * came.values.size))
+        raise InputError(
+            f"No job of {duration_s / SECONDS_PER_HOUR:g} h with {slack_s / SECONDS_PER_HOUR:g} h of slack that comes "
+            f"from {from_epoch_s(came.start_s + from_s):%Y-%m-%d %H:%M} UTC on fits into {came.source}, "
+            f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}.",
+            hint="Give more history, shorter jobs, less slack, or other --from and --to.",
+        )
+    return alike_jobs(at_s, duration_s=duration_s, slack_s=slack_s)
 
 
 def on_steps(jobs: ReplayJobs, step_s: float) -> ReplayJobs:

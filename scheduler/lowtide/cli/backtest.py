@@ -15,7 +15,7 @@ from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR, parse_duration_s, parse_instant_utc
 
 if TYPE_CHECKING:
-    from lowtide.backtest.run import Arrivals
+    from lowtide.backtest.jobs import Arrivals
 
 _BAR = 30
 
@@ -63,7 +63,8 @@ def command(
     correct: bool,
     as_json: bool,
 ) -> None:
-    from lowtide.backtest.ask import Question, answer
+    from lowtide.backtest.question import Question
+    from lowtide.backtest.run import run_backtest
     from lowtide.cli.backtest_view import lines, to_json
 
     if zone and zones:
@@ -87,7 +88,7 @@ def command(
         compare=compare,
         correct=correct,
     )
-    found = answer(question, monotonic_s=time.perf_counter, progress=_told if sys.stderr.isatty() else None)
+    found = run_backtest(question, monotonic_s=time.perf_counter, progress=_told if sys.stderr.isatty() else None)
     if as_json:
         import json
 

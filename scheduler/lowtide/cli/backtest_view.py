@@ -11,8 +11,8 @@ from lowtide.cli.text import table
 from lowtide.reports import figures
 
 if TYPE_CHECKING:
-    from lowtide.backtest.ask import Answer
     from lowtide.backtest.replay import Rules
+    from lowtide.backtest.run import BacktestResult
     from lowtide.backtest.score import Score
 
 _HEADS = ("jobs", "possible", "saved", "captured", "worse")
@@ -20,7 +20,7 @@ _BAR = 30
 _ONE_IN = ("", "", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
-def to_json(found: Answer) -> dict[str, object]:
+def to_json(found: BacktestResult) -> dict[str, object]:
     """The whole answer; shares in percent, None where there is none."""
     whole, frame, question = found.whole, found.frame, found.question
     return {
@@ -45,7 +45,7 @@ def to_json(found: Answer) -> dict[str, object]:
     }
 
 
-def lines(found: Answer) -> list[str]:
+def lines(found: BacktestResult) -> list[str]:
     """The answer in words, month by month, zone by zone, and beside other policies."""
     whole = found.whole
     said = [in_words(found), ""]
@@ -58,7 +58,7 @@ def lines(found: Answer) -> list[str]:
     return [*said, "", *_below(found)]
 
 
-def in_words(found: Answer) -> str:
+def in_words(found: BacktestResult) -> str:
     """``for 4 h jobs with 1 d of slack in GB, lowtide would have saved 22 % (of 30 % possible); one plan in ...``"""
     question, score = found.question, found.whole.score
     kind = f"{figures.duration(question.job_s)} jobs" if question.job_s is not None else f"the {score.jobs} jobs"
@@ -71,7 +71,7 @@ def in_words(found: Answer) -> str:
     )
 
 
-def _slack(found: Answer) -> str:
+def _slack(found: BacktestResult) -> str:
     """``1 d of slack``, ``their own deadlines``, or both where some of the jobs name none."""
     slack_s = found.question.slack_s
     slack = f"{figures.duration(slack_s)} of slack" if slack_s else "no slack"
@@ -80,7 +80,7 @@ def _slack(found: Answer) -> str:
     return f"their own deadlines or {slack}" if found.past is not None and found.past.own_deadlines else slack
 
 
-def _all_own(found: Answer) -> bool:
+def _all_own(found: BacktestResult) -> bool:
     """Whether every job names its own deadline, so that no slack was given to any."""
     return found.past is not None and found.past.own_deadlines == len(found.past.jobs)
 
@@ -127,7 +127,7 @@ def _bar(score: Score, most_pct: float) -> str:
     return "█" * saved + "░" * (possible - saved)
 
 
-def _below(found: Answer) -> list[str]:
+def _below(found: BacktestResult) -> list[str]:
     score = found.whole.score
     rank = "-" if score.rank_correlation is None else f"{score.rank_correlation:.2f}"
     said = [
@@ -174,7 +174,7 @@ def _planning(rules: Rules | QueueRules) -> dict[str, object]:
     }
 
 
-def _left_out(found: Answer) -> dict[str, int]:
+def _left_out(found: BacktestResult) -> dict[str, int]:
     """Jobs that are not counted, by the reason."""
     left = found.whole.left_out
     never = 0 if found.past is None else found.past.skipped

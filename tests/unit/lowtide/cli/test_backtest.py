@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from lowtide.backtest.ask import Answer, Question, answer
-from lowtide.backtest.run import LeftOut, ZoneResult
+from lowtide.backtest.question import Question
+from lowtide.backtest.run import BacktestResult, run_backtest
 from lowtide.backtest.score import Score
+from lowtide.backtest.zones import LeftOut, ZoneResult
 from lowtide.cli.app import run
 from lowtide.cli.backtest_view import in_words
 from lowtide_core.errors import InputError
@@ -322,7 +323,7 @@ def test_wrong_input_is_told(
 def test_a_resuming_costs_nothing_or_something() -> None:
     question = Question("a.csv", forecaster="auto", job_s=3600.0, pausable=True, restart_s=-900.0)
     with pytest.raises(InputError, match=r"running for -900 s\."):
-        answer(question, monotonic_s=lambda: 0.0)
+        run_backtest(question, monotonic_s=lambda: 0.0)
 
 
 def test_a_frame_that_is_not_the_other_s_is_refused(
@@ -363,7 +364,7 @@ def test_how_often_a_plan_was_worse_is_said_as_people_say_it(worse: int, words: 
     score = Score(jobs=200, now=100.0, planned=80.0, oracle=70.0, worse=worse)
     result = ZoneResult("GB", score, (), LeftOut())
     question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0)
-    found = Answer(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", None, 0.0)
+    found = BacktestResult(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", None, 0.0)
     assert words in in_words(found)
     assert "lowtide would have saved 20 % (of 30 % possible)" in in_words(found)
 

@@ -37,10 +37,10 @@ _USUAL_HOUR = 3
 
 
 class Policy(NamedTuple):
-    """A way to run the jobs, and what each then emitted; (m,), g/kWh over its run."""
+    """A way to run the jobs, and the mean intensity over the run of each; (m,)."""
 
     name: str
-    mean: FloatArray
+    mean_g_per_kwh: FloatArray
 
 
 def policies(came: Came, issued: Issued, jobs: ReplayJobs, rules: Rules, lowtide: Outcomes) -> tuple[Policy, ...]:
@@ -58,13 +58,13 @@ def policies(came: Came, issued: Issued, jobs: ReplayJobs, rules: Rules, lowtide
     hour = _USUAL_HOUR if hour is None else hour
     awhile = replace(rules, replan_s=np.inf, guard=None, believed_restart_s=0.0)
     return (
-        Policy("run now", lowtide.now),
+        Policy("run now", lowtide.now_g_per_kwh),
         Policy("a fixed hour of the day", _mean(came, jobs, fixed_hour(came, jobs, hour))),
         *(_by_thresholds(came, jobs, rules) if rules.pausable else _by_one_threshold(came, jobs)),
-        Policy("Let's Wait Awhile", replay(came, issued, jobs, awhile).mean),
+        Policy("Let's Wait Awhile", replay(came, issued, jobs, awhile).planned_g_per_kwh),
         Policy("Carbon-Time (GAIA)", _mean(came, jobs, carbon_time(came, issued, jobs))),
-        Policy("lowtide", lowtide.mean),
-        Policy("oracle", lowtide.oracle),
+        Policy("lowtide", lowtide.planned_g_per_kwh),
+        Policy("oracle", lowtide.oracle_g_per_kwh),
     )
 
 
@@ -77,10 +77,10 @@ def queue_policies(came: Came, jobs: ReplayJobs, cpus: float, lowtide: Outcomes)
     knowing = queue_knowing(came, jobs, cpus)
     start_s = np.where(knowing.placed, knowing.start_s, lowtide.start_s)
     return (
-        Policy("run now, without limit", lowtide.now),
-        Policy("lowtide", lowtide.mean),
+        Policy("run now, without limit", lowtide.now_g_per_kwh),
+        Policy("lowtide", lowtide.planned_g_per_kwh),
         Policy("lowtide, intensities known", _mean(came, jobs, start_s)),
-        Policy("oracle, without limit", lowtide.oracle),
+        Policy("oracle, without limit", lowtide.oracle_g_per_kwh),
     )
 
 

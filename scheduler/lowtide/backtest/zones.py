@@ -122,7 +122,9 @@ def replay_zone(
         beside = queue_policies(came, jobs, rules.cpus, outcomes)
     else:
         beside = policies(came, issued, jobs, rules, outcomes)
-    others = {policy.name: score(jobs, outcomes._replace(mean=policy.mean), ranks) for policy in beside}
+    others = {
+        policy.name: score(jobs, outcomes._replace(planned_g_per_kwh=policy.mean_g_per_kwh), ranks) for policy in beside
+    }
     return ZoneResult(
         came.zone, score(jobs, outcomes, ranks), _months(came, jobs, outcomes, ranks), left_out, others, plan_s
     )

@@ -361,7 +361,7 @@ def test_forecasts_without_an_overlap_are_refused(
     ],
 )
 def test_how_often_a_plan_was_worse_is_said_as_people_say_it(worse: int, words: str) -> None:
-    score = Score(jobs=200, now=100.0, planned=80.0, oracle=70.0, worse=worse)
+    score = Score(jobs=200, now_g=100.0, planned_g=80.0, oracle_g=70.0, worse=worse)
     result = ZoneResult("GB", score, (), LeftOut())
     question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0)
     found = BacktestResult(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", None, 0.0)

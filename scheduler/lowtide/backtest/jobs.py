@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from lowtide.backtest.issued import step_at, steps_until
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -93,19 +94,18 @@ def arrivals(
 
 def on_steps(jobs: ReplayJobs, step_s: float) -> ReplayJobs:
     """On whole steps: it comes at the next, runs whole ones, and is done by the last that ends in time, or at once."""
-    arrival = np.ceil((jobs.earliest_s - SAME_INSTANT_S) / step_s)
-    run = np.maximum(1, np.ceil((jobs.duration_s - SAME_INSTANT_S) / step_s))
-    due = np.maximum(arrival + run, np.floor((jobs.end_by_s + SAME_INSTANT_S) / step_s))
+    arrival = steps_until(jobs.earliest_s, step_s)
+    run = np.maximum(1, steps_until(jobs.duration_s, step_s))
+    due = np.maximum(arrival + run, step_at(jobs.end_by_s, step_s))
+    earliest_s, end_by_s, duration_s = (steps.astype(np.float64) * step_s for steps in (arrival, due, run))
     # The energy stays what it is: the power is that of the longer run.
-    power_kw = jobs.power_kw * jobs.duration_s / (run * step_s)
-    return ReplayJobs(arrival * step_s, due * step_s, run * step_s, power_kw, jobs.cpus)
+    return ReplayJobs(earliest_s, end_by_s, duration_s, jobs.power_kw * jobs.duration_s / duration_s, jobs.cpus)
 
 
 def whole_windows(jobs: ReplayJobs, came: Came) -> BoolArray:
     """Whether what came is known over the whole window of each; (m,)."""
     gaps = np.concatenate(([0], np.cumsum(np.isnan(came.values))))
-    first = np.floor((jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
-    last = np.ceil((jobs.end_by_s - SAME_INSTANT_S) / came.step_s).astype(np.int64)
+    first, last = step_at(jobs.earliest_s, came.step_s), steps_until(jobs.end_by_s, came.step_s)
     inside = (first >= 0) & (last <= came.values.size)
     first, last = (np.clip(step, 0, came.values.size) for step in (first, last))
     whole: BoolArray = inside & (gaps[last] == gaps[first])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.backtest.issued import step_at, steps_until
 from lowtide.planning.solvers.job_times import blocks
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
 if TYPE_CHECKING:
     from lowtide.backtest.issued import BoolArray, Came, IntArray, Issued
@@ -99,8 +99,7 @@ def window_ranks(came: Came, issued: Issued, jobs: ReplayJobs) -> FloatArray:
 
     NaN where one of the two is flat, or fewer than two steps were forecast. Where the forecast ends early, so do both.
     """
-    first = np.floor((jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
-    end = np.ceil((jobs.end_by_s - SAME_INSTANT_S) / came.step_s).astype(np.int64)
+    first, end = step_at(jobs.earliest_s, came.step_s), steps_until(jobs.end_by_s, came.step_s)
     row = np.maximum(issued.newest(jobs.earliest_s), 0)
     column = first - issued.first_step[row]
     steps = np.minimum(end - first, issued.horizon - column)

@@ -1,4 +1,4 @@
-"""The commands of the backtest's page are run as written, and it tells of every option and policy."""
+"""The commands of the backtest's page are run as written, and it tells of every option, key and policy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from lowtide.backtest.compare import policies, queue_policies
+from lowtide.backtest.issued import Came
+from lowtide.backtest.jobs import alike_jobs
+from lowtide.backtest.made import perfect
+from lowtide.backtest.replay import Rules, replay
+from lowtide_core.series import LIFECYCLE_CONSUMPTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,11 +88,28 @@ def keys_of(schema: Any) -> Iterator[str]:
 def test_it_tells_of_every_option() -> None:
     from lowtide.cli.backtest import command
 
-    flags = [parameter.opts[0] for parameter in command.params if parameter.name != "guard"]
-    assert not [flag for flag in [*flags, "--no-guard"] if not re.search(rf"{flag}\b", PAGE)]
+    flags = [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
+    assert {"--guard", "--no-guard", "--capacity"} < set(flags)
+    assert not [flag for flag in flags if not re.search(rf"{flag}\b", PAGE)]
 
 
 def test_it_tells_of_every_key_of_the_contract() -> None:
     keys = set(keys_of(SCHEMA))
     assert {"rank_correlation", "plans_per_s", "never_ran", "policy", "chosen"} < keys
     assert not sorted(key for key in keys if f"`{key}`" not in PAGE)
+
+
+def test_it_tells_of_every_policy_and_of_no_other() -> None:
+    values = 300 + 100 * np.sin(np.arange(96) / 24 * 2 * np.pi)
+    past = Came("XX", START.timestamp(), 3600.0, values, LIFECYCLE_CONSUMPTION, "made up")
+    jobs = alike_jobs(np.arange(24, 48) * 3600.0, duration_s=2 * 3600.0, slack_s=12 * 3600.0)
+    forecasts = perfect(past, 16)
+    named: set[str] = set()
+    for rules in (Rules(), Rules(3600.0, pausable=True, restart_s=900.0)):
+        found = replay(past, forecasts, jobs, rules)
+        named |= {policy.name for policy in policies(past, forecasts, jobs, rules, found)}
+    once = replay(past, forecasts, jobs, Rules())
+    named |= {policy.name for policy in queue_policies(past, jobs, 99.0, once)}
+    tables = re.findall(r"^\| policy \|.*\n\|---\|---\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    assert len(tables) == 2
+    assert {row.split("|")[1].strip() for table in tables for row in table.splitlines()} == named

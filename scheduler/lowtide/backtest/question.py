@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowtide.backtest.capacity import QueueRules
 from lowtide.backtest.made import PERFECT
-from lowtide.backtest.replay import Rules, beats_error
+from lowtide.backtest.replay import Rules
 from lowtide.forecasting.names import FORECASTERS
 from lowtide_core.errors import InputError, nearest
 from lowtide_core.quantities import SECONDS_PER_HOUR
@@ -60,12 +60,9 @@ class Question:
         """By which the jobs are planned."""
         if self.cpus is not None:
             return QueueRules(self.cpus)
-        return Rules(
-            replan_s=np.inf if self.replan_s is None else self.replan_s,
-            pausable=self.pausable,
-            restart_s=self.restart_s,
-            guard=None if self.guard is False else beats_error,
-        )
+        replan_s = np.inf if self.replan_s is None else self.replan_s
+        rules = Rules(replan_s=replan_s, pausable=self.pausable, restart_s=self.restart_s)
+        return replace(rules, guard=None) if self.guard is False else rules
 
 
 def require_sense(question: Question) -> None:

@@ -23,6 +23,7 @@ CASES = (
     "scale",
     "guard",
     "backtest",
+    "forecasting",
 )
 """Modules of this folder with a function ``rows``; those that need measured series end where there are none."""
 

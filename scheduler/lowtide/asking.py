@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.assembly.request import PlanRequest, home_place, region_place, requested_places
+from lowtide.jobs.guard import LEAST_ERRORS
 from lowtide.jobs.manner import Judgement, Manner, Pausing
 from lowtide.jobs.window import require_time
-from lowtide.planning.chances import LEAST_SIGMAS
 from lowtide.planning.energy import booked_s
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import (
@@ -285,7 +285,7 @@ def judgement_of(asked: Asked) -> Judgement:
     return Judgement(
         carbon_price_usd_per_t=price,
         robust=asked.robust,
-        least_sigmas=LEAST_SIGMAS if asked.guard and not asked.robust else 0.0,
+        least_errors=LEAST_ERRORS if asked.guard and not asked.robust else 0.0,
     )
 
 

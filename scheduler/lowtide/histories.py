@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote
 from zipfile import BadZipFile
 
 import numpy as np
@@ -163,15 +164,21 @@ class Histories:
             found = sorted(path.stem for path in self.folder.glob("*.npz") if not path.name.startswith("."))
         except OSError:
             return ()
-        parts = [name.split("@") for name in found]
-        return tuple(
-            RecordName(ZoneId(zone), source, Frame(*frame.split("-")))  # type: ignore[arg-type]  # Frame checks them
-            for zone, source, frame in parts
-        )
+        return tuple(name for stem in found if (name := _parsed(stem)) is not None)
 
     def _path(self, name: RecordName) -> Path:
         frame = f"{name.frame.basis}-{name.frame.scope}-{name.frame.accounting}"
-        return self.folder / f"{name.zone}@{name.source}@{frame}.npz".replace("/", "_")
+        return self.folder / f"{quote(name.zone, safe='')}@{quote(name.source, safe='')}@{frame}.npz"
+
+
+def _parsed(stem: str) -> RecordName | None:
+    """What a file is named after; None for one that is not ours."""
+    zone, _, rest = stem.partition("@")
+    source, _, frame = rest.partition("@")
+    try:
+        return RecordName(ZoneId(unquote(zone)), unquote(source), Frame(*frame.split("-")))  # type: ignore[arg-type]
+    except (InputError, TypeError):
+        return None
 
 
 def _loaded(path: Path) -> Recorded:

@@ -114,7 +114,7 @@ class Wiring:
         def once(now_utc: datetime) -> TickReport:
             from lowtide.service.ticks import TickReport
 
-            notes = recorder.record(zones, now_utc)
+            notes = recorder.record(zones, now_utc) or ()
             said = [(note, f"recorded {note.zone} from {note.source}: {note.said}") for note in notes]
             return TickReport(
                 did=tuple(line for note, line in said if not note.failed),

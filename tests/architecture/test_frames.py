@@ -15,8 +15,7 @@ import lowtide
 from lowtide.backtest.files import history_of
 from lowtide.backtest.issued import Came
 from lowtide.cli.app import run
-from lowtide.forecasting.bands import residual_quantiles
-from lowtide.forecasting.mending import blended
+from lowtide.forecasting.mending import Blend, blended
 from lowtide.histories import with_series
 from lowtide.planning.solve import solve
 from lowtide.planning.types import Candidate, PlanProblem
@@ -158,14 +157,12 @@ def test_a_chain_orders_by_worth_within_a_frame_alone(other: Frame) -> None:
     assert "better" not in found.note
 
 
-def test_a_record_a_band_and_a_blend_take_nothing_of_another_frame(other: Frame) -> None:
+def test_a_record_a_blend_and_a_history_take_nothing_of_another_frame(other: Frame) -> None:
     record = with_series(None, series(DE, LIFECYCLE_CONSUMPTION, kind="actual"))
     with pytest.raises(InputError, match="does not belong"):
         with_series(record, series(DE, other, kind="actual"))
     with pytest.raises(InputError, match="different frames"):
-        residual_quantiles([series(DE, other)], series(DE, LIFECYCLE_CONSUMPTION, kind="actual"), [6])
-    with pytest.raises(InputError, match="different frames"):
-        blended(series(DE, other), series(DE, LIFECYCLE_CONSUMPTION), np.ones(2))
+        blended(series(DE, other), series(DE, LIFECYCLE_CONSUMPTION), Blend(np.ones(2)))
     cames = [
         Came(zone, NOW.timestamp(), 3600.0, np.ones(48), frame, "invented")
         for zone, frame in (("DE", LIFECYCLE_CONSUMPTION), ("SE-SE3", other))

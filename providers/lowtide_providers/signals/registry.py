@@ -222,7 +222,10 @@ def _cached(source: SignalSource, settings: SignalSettings, *, apart: str = "") 
 
     from lowtide_providers.signals.cache import CachedSource
 
-    return CachedSource(source, Path(settings.cache_dir, sha256(apart.encode()).hexdigest()[:12] if apart else ""))
+    folder = Path(settings.cache_dir, sha256(apart.encode()).hexdigest()[:12] if apart else "")
+    if settings.background:  # what is recorded is what the source says now; others read what it said
+        return CachedSource(source, folder, max_age_s=0.0, actual_max_age_s=0.0, stale_max_age_s=0.0)
+    return CachedSource(source, folder)
 
 
 _BUILDERS: dict[str, Callable[[SignalSettings], SignalSource]] = {

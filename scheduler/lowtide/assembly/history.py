@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from lowtide_core.spans import from_epoch_s, iso_utc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowtide.forecasting.mixture import Learned
     from lowtide.forecasting.types import History
     from lowtide.histories import Histories, Recorded
     from lowtide_core.places import ZoneId
@@ -29,8 +28,6 @@ HOUR = timedelta(hours=1)
 
 HORIZON_H = 120
 """How far ahead is learnt: four days, and one for a record that is behind."""
-
-_MODEL = "model_"
 
 MOST_BEHIND = timedelta(days=7)
 """Yesterday's record costs a forecast 0.5 to 5 points of what it captures; one that ended a week ago says little."""
@@ -86,7 +83,7 @@ class HistorySource:
         if np.isnan(values[first:]).all():
             raise self._nothing(zone, f"Too little is recorded of {zone} from {self.of} to forecast {span}.", wanted)
         days = recorded.intensity_g_per_kwh.size / 24
-        return SignalSeries(
+        series = SignalSeries(
             zone=zone,
             start_utc=known_until + first * HOUR,
             step_s=HOUR.total_seconds(),
@@ -97,6 +94,15 @@ class HistorySource:
             issued_at=known_until,
             note=f"lowtide's own forecast, from {days:.0f} days of {self.of}{_confidence(days)}",
         )
+        return self._with_band(series, recorded)
+
+    def _with_band(self, series: SignalSeries, recorded: Recorded) -> SignalSeries:
+        from lowtide.assembly.learnt import learnt_of
+        from lowtide.forecasting.conformal import with_band
+
+        learnt = learnt_of(recorded)
+        bands = None if learnt is None else learnt.bands.get(self.name)
+        return series if bands is None else with_band(series, bands)
 
     def _nothing(self, zone: ZoneId, message: str, wanted: Wanted) -> NoData:
         return NoData(
@@ -110,18 +116,15 @@ class HistorySource:
 
 def known_at(recorded: Recorded, now_utc: datetime) -> Recorded:
     """The record without what had not come or been learnt by then; its first hour stays, that it is never empty."""
-    from dataclasses import replace
+    from lowtide.assembly.learnt import learnt_of
 
     hours = int((now_utc.timestamp() - recorded.start_s) // 3600)
     values = recorded.intensity_g_per_kwh[: max(1, hours)]
     known = np.flatnonzero(~np.isnan(values))
-    learnt_s = recorded.said.get("learnt_utc_s")
-    later = isinstance(learnt_s, int | float) and learnt_s > now_utc.timestamp()
-    return replace(
-        recorded,
-        intensity_g_per_kwh=values[: known[-1] + 1] if known.size else values[:1],
-        learnt={} if later else recorded.learnt,
-    )
+    values = values[: known[-1] + 1] if known.size else values[:1]
+    if learnt_of(recorded, now_utc) is None:
+        return replace(recorded, intensity_g_per_kwh=values, learnt={}, said={})
+    return replace(recorded, intensity_g_per_kwh=values)
 
 
 def _confidence(days: float) -> str:
@@ -136,21 +139,15 @@ def history_of(recorded: Recorded) -> History:
     return History((recorded.zone,), recorded.start_s, values, recorded.frame)
 
 
-def fitted_arrays(fitted: Learned) -> dict[str, FloatArray]:
-    """What a record keeps of a fitted forecaster."""
-    return {f"{_MODEL}{name}": array for name, array in fitted.to_arrays().items()}
-
-
 def predict(recorded: Recorded, horizon: int) -> FloatArray:
     """Forecast of so many hours from the end of a record on; (at most horizon,).
 
     Made by the forecaster that was fitted to the record last, or one fitted now where none was.
     """
-    from lowtide.forecasting.mixture import Learned
+    from lowtide.assembly.learnt import learnt_of
     from lowtide.forecasting.names import auto
 
-    history = history_of(recorded)
-    kept = {name.removeprefix(_MODEL): array for name, array in recorded.learnt.items() if name.startswith(_MODEL)}
-    fitted = Learned.from_arrays(kept) if kept else auto().fit(history, HORIZON_H)
+    history, learnt = history_of(recorded), learnt_of(recorded)
+    fitted = learnt.model if learnt is not None and learnt.model is not None else auto().fit(history, HORIZON_H)
     issue = np.array([history.hours], dtype=np.int64)
     return np.asarray(fitted.issued(history, issue, min(horizon, HORIZON_H))[0, 0], dtype=np.float64)

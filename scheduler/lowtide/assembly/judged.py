@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from lowtide.histories import RecordName
 from lowtide_core.errors import ProviderError
-from lowtide_providers.signals.chain import Merit
 
 if TYPE_CHECKING:
-    from lowtide.histories import Histories, Recorded
+    from datetime import datetime
+
+    from lowtide.assembly.history import HistorySource
+    from lowtide.assembly.learnt import Learnt
+    from lowtide.histories import Histories
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource, Wanted
     from lowtide_core.series import Frame, SignalSeries
@@ -22,12 +25,14 @@ class JudgedSource:
     """Another source, its forecasts mended and banded as the record of the zone says.
 
     Attributes:
-        other: What its forecasts are blended with, where that paid: lowtide's own.
+        ours: lowtide's own forecasts over the record: what a forecast is blended with, where that paid.
+        as_of_utc: What was learnt later is not used; None is now.
     """
 
     inner: SignalSource
     histories: Histories
-    other: SignalSource | None = None
+    ours: HistorySource
+    as_of_utc: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -45,31 +50,31 @@ class JudgedSource:
         if wanted != "forecast" or series.kind != "forecast" or series.issued_at is None:
             return series
         recorded = self.histories.get(RecordName(zone, self.name, self.frame))
-        return series if recorded is None else self._mended(series, recorded)
-
-    def _mended(self, series: SignalSeries, recorded: Recorded) -> SignalSeries:
-        """The forecast as the record of what it got wrong would have it; its note says so."""
-        from lowtide.forecasting.mending import blended, less_bias
-
-        bias, share = recorded.learnt.get("bias"), recorded.learnt.get("blend")
-        if bias is not None:
-            return _noted(less_bias(series, bias), "less its bias here of the last weeks")
-        if share is None or self.other is None:
+        if recorded is None:
             return series
-        try:
-            ours = self.other.fetch(series.zone, series.span, "forecast")
-        except ProviderError:
-            return series  # as issued: nothing to blend it with
-        return _noted(blended(series, ours, share), "blended with lowtide's own forecast, which paid here lately")
+        from lowtide.assembly.learnt import learnt_of
+
+        learnt = learnt_of(recorded, self.as_of_utc)
+        return series if learnt is None else self._mended(series, learnt)
+
+    def _mended(self, series: SignalSeries, learnt: Learnt) -> SignalSeries:
+        """The forecast as the record of what it got wrong would have it; its note says so."""
+        from lowtide.forecasting.conformal import with_band
+        from lowtide.forecasting.mending import Bias, Blend, blended, less_bias
+
+        if isinstance(learnt.mending, Bias):
+            series = _noted(less_bias(series, learnt.mending), "less its bias here of the last weeks")
+        elif isinstance(learnt.mending, Blend):
+            try:
+                other = self.ours.fetch(series.zone, series.span, "forecast")
+            except ProviderError:
+                return _noted(series, "as issued: there is no forecast of our own to blend it with")
+            series = _noted(blended(series, other, learnt.mending), "blended with lowtide's own forecast")
+        bands = learnt.bands.get(self.name)
+        if bands is None or series.low_g_per_kwh is not None:
+            return series
+        return with_band(series, bands)
 
 
 def _noted(series: SignalSeries, what: str) -> SignalSeries:
     return replace(series, note="; ".join(filter(None, (series.note, what))))
-
-
-def merits_of(recorded: Recorded) -> dict[str, Merit]:
-    """What forecasts of the zone were worth when it was looked last, by the name of their source."""
-    captured = recorded.said.get("captured", {})
-    if not isinstance(captured, dict):
-        return {}
-    return {name: Merit(pct, jobs, days) for name, (pct, jobs, days) in captured.items()}

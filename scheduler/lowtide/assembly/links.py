@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowtide.assembly.history import NAME as HISTORY
 from lowtide.assembly.history import HistorySource
-from lowtide.assembly.judged import JudgedSource, merits_of
+from lowtide.assembly.judged import JudgedSource
 from lowtide_providers.signals.chain import Chain, no_merits
 from lowtide_providers.signals.registry import ACTUAL_ONLY, DEFAULT_CHAIN, EMBEDDED, build_source
 
@@ -50,12 +50,18 @@ class Links:
         return Chain(tuple(link for name in names for link in self._links(name)), self.merits if ours else no_merits)
 
     def merits(self, zone: ZoneId) -> Mapping[str, Merit]:
-        """What each source's forecasts were worth in the zone lately, by its name."""
+        """What each source's forecasts were worth in the zone lately, by its name.
+
+        A model that was judged beside several records has the figure of most jobs.
+        """
+        from lowtide.assembly.learnt import learnt_of
+
         found: dict[str, Merit] = {}
         for name in self.histories.names():
-            recorded = self.histories.get(name) if name.zone == zone else None
-            if recorded is not None:
-                found.update(merits_of(recorded))
+            learnt = learnt_of(self.histories.get(name), self.settings.as_of_utc) if name.zone == zone else None
+            for source, merit in () if learnt is None else learnt.merits.items():
+                if source not in found or found[source].jobs < merit.jobs:
+                    found[source] = merit
         return found
 
     def recorded(self) -> tuple[SignalSource, ...]:
@@ -77,7 +83,8 @@ class Links:
             yield build_source(name, self.settings)
         elif not _is_history(name):
             source = build_source(name, self.settings)
-            yield JudgedSource(source, self.histories, self._over(source.name, source.frame))
+            ours = self._over(source.name, source.frame)
+            yield JudgedSource(source, self.histories, ours, self.settings.as_of_utc)
         else:
             wanted = name.removeprefix(HISTORY).removeprefix(":")
             records = dict.fromkeys((record.source, record.frame) for record in self.histories.names())

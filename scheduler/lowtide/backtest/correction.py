@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.backtest.issued import HOURS_OF_DAY, Issued
+from lowtide.backtest.issued import Issued
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.replay import Rules, plannable, replay
 from lowtide.backtest.score import score
+from lowtide.forecasting.mending import HOURS_OF_DAY, Bias, Blend, hour_and_day
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
@@ -30,23 +31,12 @@ LEAST_GAIN_PCT = 1.0
 """Points of the possible saving that a correction must have captured more; less is chance."""
 
 
-class Bias(NamedTuple):
-    """Mean error by hour of day and day ahead; (24, days), g/kWh, 0 where nothing was learned."""
-
-    mean: FloatArray
-
-
-class Blend(NamedTuple):
-    """How much of the issued forecast, and not of the other, is taken on each day ahead; (days,), 0-1."""
-
-    issued_share: FloatArray
-
-
 class Candidate(NamedTuple):
-    """A forecast to plan on, and what it captured on the part of the past on which it was judged; percent."""
+    """A forecast to plan on, how it is mended, and what it captured where it was judged; percent."""
 
     name: str
     issued: Issued
+    mending: Bias | Blend | None
     captured_pct: float | None
 
 
@@ -70,7 +60,7 @@ def learn_bias(came: Came, issued: Issued, from_s: float, until_s: float) -> Bia
 def without_bias(came: Came, issued: Issued, bias: Bias) -> Issued:
     """The forecasts less their mean error; not below zero."""
     hour, day = _hour_and_day(came, issued)
-    return replace(issued, values=np.maximum(0.0, issued.values + bias.mean[hour, day]))
+    return replace(issued, values=bias.off(issued.values, hour, day))
 
 
 def learn_blend(came: Came, issued: Issued, other: Issued, from_s: float, until_s: float) -> Blend:
@@ -94,11 +84,8 @@ def learn_blend(came: Came, issued: Issued, other: Issued, from_s: float, until_
 
 def blended(came: Came, issued: Issued, other: Issued, blend: Blend) -> Issued:
     """A share of each; the issued forecast alone where the other says nothing."""
-    said = _aligned(issued, other)
     _, day = _hour_and_day(came, issued)
-    share = blend.issued_share[day]
-    values = np.where(np.isnan(said), issued.values, share * issued.values + (1 - share) * said)
-    return replace(issued, values=values)
+    return replace(issued, values=blend.of(issued.values, _aligned(issued, other), day))
 
 
 def candidates(came: Came, issued: Issued, other: Issued, *, past_s: float, run_s: float) -> tuple[Candidate, ...]:
@@ -113,17 +100,17 @@ def candidates(came: Came, issued: Issued, other: Issued, *, past_s: float, run_
     begin_s = float(issued.issued_s[0])
     half_s = (begin_s + past_s) / 2
 
-    def mended(until_s: float) -> dict[str, Issued]:
-        plain = without_bias(came, issued, learn_bias(came, issued, begin_s, until_s))
+    def mended(until_s: float) -> dict[str, tuple[Issued, Bias | Blend | None]]:
+        bias = learn_bias(came, issued, begin_s, until_s)
         blend = learn_blend(came, issued, other, begin_s, until_s)
         return {
-            AS_ISSUED: issued,
-            "less its bias": plain,
-            "blended with the past": blended(came, issued, other, blend),
+            AS_ISSUED: (issued, None),
+            "less its bias": (without_bias(came, issued, bias), bias),
+            "blended with the past": (blended(came, issued, other, blend), blend),
         }
 
-    judged = {name: _captured_pct(came, made, half_s, past_s, run_s) for name, made in mended(half_s).items()}
-    return tuple(Candidate(name, made, judged[name]) for name, made in mended(past_s).items())
+    judged = {name: _captured_pct(came, made, half_s, past_s, run_s) for name, (made, _) in mended(half_s).items()}
+    return tuple(Candidate(name, made, how, judged[name]) for name, (made, how) in mended(past_s).items())
 
 
 def chosen(found: tuple[Candidate, ...]) -> Candidate:
@@ -165,10 +152,8 @@ def _known_by(came: Came, issued: Issued, from_s: float, until_s: float) -> Bool
 
 def _hour_and_day(came: Came, issued: Issued) -> tuple[IntArray, IntArray]:
     """Hour of the day (UTC) of each value, and how many days it lies ahead of its issue; (n, h) each."""
-    begin_s = _steps(issued) * came.step_s
-    hour = ((came.start_s + begin_s) // SECONDS_PER_HOUR % HOURS_OF_DAY).astype(np.int64)
-    ahead_s = np.maximum(0.0, begin_s - issued.issued_s[:, None])
-    return hour, (ahead_s // (HOURS_OF_DAY * SECONDS_PER_HOUR)).astype(np.int64)
+    begin_s = came.start_s + _steps(issued) * came.step_s
+    return hour_and_day(begin_s, came.start_s + issued.issued_s[:, None])
 
 
 def _aligned(issued: Issued, other: Issued) -> FloatArray:

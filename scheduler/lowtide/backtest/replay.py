@@ -9,6 +9,7 @@ import numpy as np
 
 from lowtide.backtest.issued import LaidOut, past_errors
 from lowtide.backtest.jobs import on_steps
+from lowtide.jobs.guard import worth_shifting
 from lowtide.planning.solvers.batch import find_windows
 from lowtide.planning.solvers.job_times import sums_from
 from lowtide.planning.solvers.pauses_batch import plan_pauses_batch
@@ -24,27 +25,8 @@ if TYPE_CHECKING:
     Guard = Callable[[FloatArray, FloatArray], BoolArray]
     """Gain over running at once and mean past error of the forecast, both (m,), g/kWh -> whether to shift; (m,)."""
 
-LEAST_ERRORS = 0.25
-"""How much of the mean past error a gain has to exceed.
-
-Chosen as the largest that costs about a point of the oracle's saving: twelve zones, 2022, a 4 h job that arrives every
-hour with 24 h of slack, on forecasts by ``damped7``:
-
-    errors                                      0     .1     .2    .25     .3     .5
-    captured, planned once, %                82.1   82.0   81.7   81.5   81.3   79.8
-    worse than at once, %                    11.1    9.9    8.7    8.2    7.7    5.9
-    captured, planned again every hour, %    84.0   83.8   83.4   83.2   82.9   81.2
-    worse than at once, %                    10.2    9.0    8.0    7.5    7.0    5.4
-"""
-
 _CELLS_AT_ONCE = 1_000_000
 """Of forecasts laid end to end: more would leave the caches, and lose the microsecond of an instant."""
-
-
-def beats_error(gain: FloatArray, error: FloatArray) -> BoolArray:
-    """Whether a gain is more than ``LEAST_ERRORS`` of the mean error; (m,)."""
-    beaten: BoolArray = gain > LEAST_ERRORS * error
-    return beaten
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +45,7 @@ class Rules:
     replan_s: float = np.inf
     pausable: bool = False
     restart_s: float = 0.0
-    guard: Guard | None = beats_error
+    guard: Guard | None = worth_shifting
     believed_restart_s: float | None = None
 
 

@@ -180,6 +180,9 @@ def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
         named = (home.zone,)
     with wiring.store() as store:
         notes = wiring.recorder(store).record(named, now_utc, since_utc=_since(since, now_utc))
+    if notes is None:
+        click.echo("lowtide: another process is recording; nothing was done", err=True)
+        notes = ()
     if as_json:
         import json
 

@@ -96,6 +96,7 @@ class Learned:
         models = tuple(
             Coefficients(
                 companions=arrays["companions"][row],
+                companion_scale=arrays["companion_scale"][row],
                 own_scale=arrays["own_scale"][row],
                 turns=arrays["turns"][row],
                 phases=arrays["phases"][row],
@@ -109,7 +110,7 @@ class Learned:
         return cls(str(arrays["name"]), tuple(arrays["zones"].tolist()), int(arrays["horizon"]), models)
 
 
-_FIELDS = ("companions", "own_scale", "turns", "phases", "weights", "base_share")
+_FIELDS = ("companions", "companion_scale", "own_scale", "turns", "phases", "weights", "base_share")
 
 
 @dataclass(frozen=True, slots=True)

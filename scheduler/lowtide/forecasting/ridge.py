@@ -7,7 +7,7 @@ mean is one set of coefficients, and one matrix of products serves to learn them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -41,7 +41,7 @@ class Member:
     Attributes:
         groups: Which features it sees.
         of_residual: Whether it learns what the base forecast leaves, or the intensity less its level.
-        penalty: Added to the diagonal of the products; in squares of shares of the level.
+        penalty: Added to the diagonal of the products of the features with themselves, which have no unit.
     """
 
     groups: tuple[Group, ...]
@@ -55,13 +55,15 @@ class Coefficients:
 
     Attributes:
         companions: (COMPANIONS,) rows of the zones whose anomalies tell most of this one's; -1 is none.
-        own_scale: Standard deviation of this zone's anomalies in each of ``OWN_BINS_H``; (6,), shares of the level.
+        companion_scale: Standard deviation of their anomalies; (COMPANIONS,), shares of their levels.
+        own_scale: Of this zone's anomalies, hour by hour, then in each of ``OWN_BINS_H``; (7,), shares of the level.
         turns, phases: Of the cosines; (6, COSINES) and (COSINES,).
         weights: By hour of the day of the issue, feature and hour ahead; (24, p, horizon), float32; shares of level.
         base_share: Weight of the base forecast; the rest goes to the level.
     """
 
     companions: IntArray
+    companion_scale: FloatArray
     own_scale: FloatArray
     turns: FloatArray
     phases: FloatArray
@@ -113,22 +115,23 @@ def features(axis: Axis, found: Anomalies, zone: int, issue: IntArray, model: Co
     usual = ahead(axis.usual[zone : zone + 1], issue, DAY_H, DAY_H)[0]
     weekday = axis.weekday(issue)[:, None] == np.arange(7)
     companions = found.means(np.maximum(model.companions, 0), issue, COMPANION_BINS_H)
-    none = np.repeat(model.companions < 0, len(COMPANION_BINS_H))
-    own = found.means(np.array([zone]), issue, OWN_BINS_H) / model.own_scale
+    sizes = np.where(model.companions < 0, 0.0, _COMPANION_SIZE / model.companion_scale)
+    own = found.means(np.array([zone]), issue, OWN_BINS_H) / model.own_scale[1:]
     return np.concatenate(
         [
-            found.lags(zone, issue),
-            np.nan_to_num(usual / level - 1.0),
+            found.lags(zone, issue) * (_SIZE / model.own_scale[0]),
+            np.nan_to_num(usual / level - 1.0) * (_SIZE / model.own_scale[0]),
             _WEEKDAY_SIZE * weekday,
-            _COMPANION_SIZE * np.where(none, 0.0, companions),
+            companions * np.repeat(sizes, len(COMPANION_BINS_H)),
             np.cos(own @ model.turns + model.phases) * np.sqrt(2 / COSINES),
         ],
         axis=1,
     )
 
 
-_WEEKDAY_SIZE, _COMPANION_SIZE = 0.3, 0.5
-"""How large a feature is decides how little it is shrunk."""
+_SIZE, _WEEKDAY_SIZE, _COMPANION_SIZE = 0.15, 0.3, 0.075
+"""How large a feature is decides how little it is shrunk: anomalies are measured in their own standard deviation, so
+that steady zones are shrunk no more than lively ones."""
 
 
 def columns_of(groups: tuple[Group, ...]) -> BoolArray:
@@ -149,10 +152,12 @@ def learn(
     """
     horizon = base.shape[1]
     rng = np.random.default_rng(0)  # any draw will do; a fixed one makes the same fit of the same history
-    spread = found.means(np.array([zone]), issue, OWN_BINS_H).std(axis=0)
+    companions = _companions(found, zone, issue)
+    own = np.append(found.share[zone, issue - 1].std(), found.means(np.array([zone]), issue, OWN_BINS_H).std(axis=0))
     blank = Coefficients(
-        companions=_companions(found, zone, issue),
-        own_scale=np.where(spread > 0, spread, 1.0),
+        companions=companions,
+        companion_scale=_not_zero(found.share[companions][:, issue - 1].std(axis=1)),
+        own_scale=_not_zero(own),
         turns=COSINE_SCALE * rng.standard_normal((len(OWN_BINS_H), COSINES)),
         phases=rng.uniform(0, 2 * np.pi, COSINES),
         weights=np.zeros((DAY_H, 0, horizon), dtype=np.float32),
@@ -169,9 +174,11 @@ def learn(
         gram = products[:, mine[:, None], mine] + member.penalty * np.eye(mine.size)
         half = slice(0, horizon) if member.of_residual else slice(horizon, None)
         weights[:, mine] += np.linalg.solve(gram, answers[:, mine, half]) / len(members)
-    return Coefficients(
-        blank.companions, blank.own_scale, blank.turns, blank.phases, weights.astype(np.float32), blank.base_share
-    )
+    return replace(blank, weights=weights.astype(np.float32))
+
+
+def _not_zero(spread: FloatArray) -> FloatArray:
+    return np.where(spread > 0, spread, 1.0)
 
 
 def predicted(
@@ -184,12 +191,12 @@ def predicted(
     """
     horizon = base.shape[1]
     inputs, hour = features(axis, found, zone, issue, model), axis.hour_of_day(issue)
-    level = scale(axis.level[zone, issue])[:, None]
+    level = np.nan_to_num(axis.level[zone, issue])[:, None]
     out = np.empty_like(base)
     for number in np.unique(hour):
         mine = hour == number
         out[mine] = inputs[mine] @ model.weights[number, :, :horizon].astype(np.float64)
-    return model.base_share * base + level * (1 - model.base_share + out)
+    return np.asarray(model.base_share * base + level * (1 - model.base_share + out))
 
 
 def teaching(axis: Axis, zone: int, horizon: int) -> IntArray:

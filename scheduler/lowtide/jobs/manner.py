@@ -106,13 +106,14 @@ class Judgement:
     Attributes:
         carbon_price_usd_per_t: Money and emissions are added at this price; None: emissions alone.
         robust: Judge places and times by the upper end of the forecast's band, not by its middle.
-        least_sigmas: A job is shifted only where the expected gain is so many standard deviations of the forecast's
-            error of it; 0 shifts for any gain. Where the forecast has no band nothing is known of its error.
+        least_errors: A job is shifted only where the expected gain is so many mean absolute errors of the forecast in
+            the planned hours (fewer of a climatology's); 0 shifts for any gain. Where the forecast has no band nothing
+            is known of its error.
     """
 
     carbon_price_usd_per_t: float | None = None
     robust: bool = False
-    least_sigmas: float = 0.0
+    least_errors: float = 0.0
 
 
 PLAIN = Manner()

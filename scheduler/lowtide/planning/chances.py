@@ -1,4 +1,4 @@
-"""How likely a plan is to turn out worse than what it is compared with, and whether its gain is worth that."""
+"""How likely a plan is to turn out worse than what it is compared with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
@@ -19,16 +17,8 @@ ERROR_MEMORY_S = 26 * 3600.0
 """How long an error of the forecast lasts, as the decay time of its correlation. The residuals of the climatology keep
 0.63 of their correlation over 12 h (median of 16 zones, 2022), which is exp(-12/26)."""
 
-LEAST_SIGMAS = 0.2
-"""How many standard deviations of the difference a gain has to exceed for a job to be shifted.
-
-Chosen as the largest that costs about a point of the oracle's saving: ``bench/guard.py``, 12 zones, 2022-23, a 4 h job
-with 24 h of slack, on the embedded climatology:
-
-    sigmas                       0     .1    .15     .2    .25     .5    .75      1
-    captured, %               80.1   79.8   79.5   79.0   78.5   71.0   61.1   51.5
-    worse than at once, %     14.5   11.1    9.8    8.7    7.5    3.5    1.8    1.0
-"""
+MEAN_ERRORS_IN_BAND_80 = SIGMAS_IN_BAND_80 * math.sqrt(math.pi / 2)
+"""Width of the central 80 % of a normal distribution, in mean absolute deviations."""
 
 
 def difference_variance(weights: FloatArray, low: FloatArray, high: FloatArray, start_s: FloatArray) -> float:
@@ -61,24 +51,3 @@ def chance_of_excess(gain_g: float, variance_g2: float) -> float:
     if variance_g2 == 0.0:
         return 0.0 if gain_g >= 0 else 1.0
     return 0.5 * math.erfc(gain_g / math.sqrt(2 * variance_g2))
-
-
-def gain_beats_error(gain_g: float, variance_g2: float, least_sigmas: float = LEAST_SIGMAS) -> bool:
-    """Whether an expected gain is worth acting on.
-
-    Args:
-        gain_g: Expected emissions of the run at once minus those of the plan; g.
-        variance_g2: Of that difference, see ``difference_variance``; g^2, >= 0.
-        least_sigmas: Standard deviations that the gain must exceed; >= 0. 0: any gain is.
-    Returns:
-        False where there is no gain at all.
-    """
-    if not (variance_g2 >= 0.0 and least_sigmas >= 0.0) or math.isnan(gain_g):
-        raise InputError(
-            f"A gain of {gain_g} g with a variance of {variance_g2} g^2 cannot be weighed at {least_sigmas} sigmas.",
-            hint="Variance and threshold are not negative.",
-            gain_g=gain_g,
-            variance_g2=variance_g2,
-            least_sigmas=least_sigmas,
-        )
-    return gain_g > least_sigmas * math.sqrt(variance_g2)

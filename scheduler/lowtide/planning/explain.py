@@ -143,8 +143,8 @@ def _binding(problem: PlanProblem, plan: Plan, hour_more_g: float | None) -> tup
     if pausing is not None and pausing.min_run_s:
         freer = replace(manner, pausing=replace(pausing, min_run_s=0.0))
         relaxed.append(("min run", replace(problem, manner=freer)))
-    if problem.judgement.least_sigmas and plan.held_back_g:
-        judgement = replace(problem.judgement, least_sigmas=0.0)
+    if problem.judgement.least_errors and plan.held_back_g:
+        judgement = replace(problem.judgement, least_errors=0.0)
         relaxed.append(("guard", replace(problem, judgement=judgement)))
     if any(candidate.blocked for candidate in problem.candidates):
         relaxed.append(("home capacity", _alone(problem)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.planning.chances import difference_variance
+from lowtide.planning.chances import MEAN_ERRORS_IN_BAND_80, difference_variance
 from lowtide.planning.choice import Work, choose
 from lowtide.planning.energy import (
     Run,
@@ -387,6 +387,23 @@ def variance_g2(problem: PlanProblem, one: Mapping[int, FloatArray], other: Mapp
         if variance is None:
             return None
         total += variance
+    return total
+
+
+def mean_error_g(problem: PlanProblem, used: Mapping[int, FloatArray]) -> float | None:
+    """What the forecast is to be expected to be wrong by in the hours of a run, on average; g, None without a band."""
+    total = 0.0
+    for place, kwh in used.items():
+        series = _candidate(problem, place).series
+        runs = kwh != 0
+        if not runs.any():
+            continue
+        if series.low_g_per_kwh is None or series.high_g_per_kwh is None:
+            return None
+        width = series.high_g_per_kwh[runs] - series.low_g_per_kwh[runs]
+        if np.isnan(width).any():
+            return None
+        total += float(kwh[runs] @ width) / MEAN_ERRORS_IN_BAND_80
     return total
 
 

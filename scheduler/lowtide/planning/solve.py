@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide.planning.chances import chance_of_excess, gain_beats_error
+from lowtide.jobs.guard import least_errors_of, worth_shifting
+from lowtide.planning.chances import chance_of_excess
 from lowtide.planning.energy import tail_s
 from lowtide.planning.options import (
     BASELINE,
@@ -14,6 +15,7 @@ from lowtide.planning.options import (
     Option,
     evaluate_one,
     longest_s,
+    mean_error_g,
     operational_at_once,
     option_of,
     run_kwh,
@@ -178,8 +180,8 @@ def _guard_time(problem: PlanProblem, option: Option) -> Option:
 
     Where others are promised the place, at once is as soon as there is room.
     """
-    least_sigmas = problem.judgement.least_sigmas
-    if not least_sigmas or option.at_once_g is None:
+    least_errors = problem.judgement.least_errors
+    if not least_errors or option.at_once_g is None:
         return option
     runs = tuple(run._replace(place=option.place) for run in soonest(problem, option.candidate))
     end_by_s = min(problem.deadline_utc.timestamp(), option.known_until_s)
@@ -195,18 +197,19 @@ def _guard_place(problem: PlanProblem, best: Option, options: Sequence[Option]) 
     """The best option, or home's where going away does not beat the error."""
     home = problem.baseline
     at_home = [option for option in options if home is not None and option.candidate.region == home.region]
-    if not problem.judgement.least_sigmas or not at_home or best.candidate.region == at_home[0].candidate.region:
+    if not problem.judgement.least_errors or not at_home or best.candidate.region == at_home[0].candidate.region:
         return best
     return best if _beats_error(problem, best, at_home[0]) else at_home[0]
 
 
 def _beats_error(problem: PlanProblem, option: Option, other: Option) -> bool:
-    """Whether what the option gains over the other is large beside the forecast's error of that gain."""
-    variance = variance_g2(problem, option.facility_kwh, other.facility_kwh)
-    if variance is None:
+    """Whether what the option gains over the other is large beside the forecast's error in its hours."""
+    error_g = mean_error_g(problem, option.facility_kwh)
+    if error_g is None:
         return True  # nothing is known of the error
     gain_g = score_g(problem, other) - score_g(problem, option)
-    return gain_beats_error(gain_g, variance, problem.judgement.least_sigmas)
+    least_errors = least_errors_of(option.candidate.series.kind, problem.judgement.least_errors)
+    return bool(worth_shifting(gain_g, error_g, least_errors))
 
 
 def baseline_of(problem: PlanProblem) -> tuple[float | None, str]:

@@ -1,24 +1,27 @@
-"""Learns from a zone's record: a forecaster, and what each source's forecasts were worth there lately."""
+"""Learns from a zone's record: a forecaster, how wrong forecasts were, and what each source was worth there lately."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.assembly.history import HORIZON_H, fitted_arrays, history_of
+from lowtide.assembly.history import HORIZON_H, history_of
 from lowtide.assembly.history import NAME as HISTORY
-from lowtide.backtest.correction import AS_ISSUED, candidates, chosen, learn_bias, learn_blend
+from lowtide.assembly.learnt import Learnt, keep
+from lowtide.backtest.correction import Candidate, candidates, chosen
 from lowtide.backtest.issued import Came, Issued, hourly_issues, newest_of_each_step
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.replay import Rules, plannable, replay
 from lowtide.backtest.score import score
+from lowtide.forecasting.conformal import LEARNED_FROM_H, RECENT_H, ErrorBands, learn_bands
 from lowtide.forecasting.names import auto
 from lowtide.histories import HOUR_S, hourly
 from lowtide_core.errors import LowtideError
 from lowtide_core.spans import Span, from_epoch_s
+from lowtide_providers.signals.chain import Merit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +30,20 @@ if TYPE_CHECKING:
     from lowtide.histories import Recorded
     from lowtide.store import Store
     from lowtide_core.ports import SignalSource
-    from lowtide_core.series import FloatArray, SignalSeries
+    from lowtide_core.series import SignalSeries
 
 JUDGED_H = 28 * 24
-"""So much of the past is looked at: long enough to tell sources apart, short enough to follow a source that changes."""
+"""So much of the past is judged: long enough to tell sources apart, short enough to follow a source that changes."""
 
 LEAST_JUDGED_H = 7 * 24
+BANDS_H = LEARNED_FROM_H + RECENT_H + HORIZON_H
+"""So much of the past is looked at for the bands."""
+
 RUN_S, SLACK_S = 4 * HOUR_S, 24 * HOUR_S
 """The job by which forecasts are judged, one every hour."""
 
 
-class _Judged(NamedTuple):
+class _Forecasts(NamedTuple):
     """Forecasts of one source, on the grid of what came."""
 
     source: str
@@ -56,54 +62,51 @@ class Judge:
     models: Sequence[SignalSource] = ()
 
     def learn(self, recorded: Recorded, now_utc: datetime) -> Recorded:
-        """The record with a forecaster fitted to all of it, and with what forecasts captured in the last four weeks.
+        """The record with a forecaster fitted to all of it, and with what the forecasts of the last weeks were worth.
 
-        A source is judged where it was recorded on at least seven of the last days.
+        Sources are compared by the same jobs: those that each of them could have planned. One with forecasts of less
+        than a week is not judged.
         """
-        history = history_of(recorded)
-        learnt = fitted_arrays(auto().fit(history, HORIZON_H))
-        said: dict[str, object] = {"learnt_utc_s": now_utc.timestamp(), "captured": {}}
-        came = Came(
-            recorded.zone, recorded.start_s, HOUR_S, recorded.intensity_g_per_kwh, recorded.frame, recorded.source
+        frame = recorded.frame
+        came = Came(recorded.zone, recorded.start_s, HOUR_S, recorded.intensity_g_per_kwh, frame, recorded.source)
+        ours, theirs = self._ours(recorded, came), self._theirs(recorded, came)
+        best = _mended(came, theirs, ours)
+        if theirs is not None and best is not None:
+            theirs = theirs._replace(issued=best.issued)
+        judged = [one for one in (theirs, ours, *self._models(recorded, came)) if one is not None]
+        learnt = Learnt(
+            at_s=now_utc.timestamp(),
+            model=auto().fit(history_of(recorded), HORIZON_H),
+            mending=None if best is None else best.mending,
+            bands={one.source: bands for one in (theirs, ours) if one and (bands := _bands(recorded, one)) is not None},
+            merits=_merits(came, judged),
         )
-        from_s = max(0.0, HOUR_S * (came.values.size - JUDGED_H))
-        ours = self._ours(recorded, came, from_s)
-        theirs = self._theirs(recorded, came, from_s)
-        captured: dict[str, tuple[float, int, float]] = {}
-        for judged in (*theirs, *ours, *self._models(recorded, came, from_s)):
-            found = _captured(came, judged.issued, from_s)
-            if found is not None:
-                captured[judged.source] = found
-        said["captured"] = captured
-        for judged in theirs:
-            said["mended"], arrays = _mended(came, judged, ours)
-            learnt.update(arrays)
-        return replace(recorded, learnt=learnt, said=said)
+        return keep(recorded, learnt)
 
-    def _ours(self, recorded: Recorded, came: Came, from_s: float) -> tuple[_Judged, ...]:
-        """What the built-in forecaster would have issued, fitted on what lay before."""
-        first = round(from_s / HOUR_S)
+    def _ours(self, recorded: Recorded, came: Came) -> _Forecasts | None:
+        """What the built-in forecaster would have issued, fitted on what lay before the time that is looked at."""
         hours = came.values.size
-        if first < 24 or hours - first < LEAST_JUDGED_H:
-            first = max(24, hours // 2)
+        first = max(24, hours - BANDS_H if hours >= 2 * BANDS_H else hours // 2)
         if hours - first < LEAST_JUDGED_H:
-            return ()
+            return None
         history = history_of(recorded)
         issue = np.arange(first, hours, dtype=np.int64)
-        fitted = auto().fit(history.until(first), HORIZON_H)
-        values = fitted.issued(history, issue, HORIZON_H)[0]
-        return (_Judged(f"{HISTORY}:{recorded.source}", hourly_issues(came, issue, values)),)
+        values = auto().fit(history.until(first), HORIZON_H).issued(history, issue, HORIZON_H)[0]
+        return _Forecasts(f"{HISTORY}:{recorded.source}", hourly_issues(came, issue, values))
 
-    def _theirs(self, recorded: Recorded, came: Came, from_s: float) -> tuple[_Judged, ...]:
+    def _theirs(self, recorded: Recorded, came: Came) -> _Forecasts | None:
         """What the recorded source itself issued."""
-        span = Span(from_epoch_s(came.start_s + from_s), from_epoch_s(recorded.end_s))
-        found = self.store.signals.overlapping(
+        first_s = max(came.start_s, recorded.end_s - HOUR_S * BANDS_H)
+        span = Span(from_epoch_s(first_s), from_epoch_s(recorded.end_s))
+        kept = self.store.signals.overlapping(
             recorded.zone, recorded.frame, span, ("forecast",), source=recorded.source
         )
-        forecasts = [series for series in found if series.issued_at is not None and _on_hours(series)]
-        by_issue = {_issued_s(series): series for series in forecasts}  # the last received of one issue
+        by_issue: dict[float, SignalSeries] = {}
+        for series in kept:  # the last received of one issue
+            if series.issued_at is not None and _on_hours(series):
+                by_issue[series.issued_at.timestamp()] = series
         if not by_issue:
-            return ()
+            return None
         rows = [(when_s - came.start_s, *hourly(by_issue[when_s])) for when_s in sorted(by_issue)]
         issued = newest_of_each_step(
             HOUR_S,
@@ -111,11 +114,11 @@ class Judge:
             [round((start_s - came.start_s) / HOUR_S) for _, start_s, _ in rows],
             [values for _, _, values in rows],
         )
-        return (_Judged(recorded.source, issued),)
+        return _Forecasts(recorded.source, issued)
 
-    def _models(self, recorded: Recorded, came: Came, from_s: float) -> tuple[_Judged, ...]:
-        """What models that do not age say of the same time, in the same frame."""
-        first = round(from_s / HOUR_S)
+    def _models(self, recorded: Recorded, came: Came) -> tuple[_Forecasts, ...]:
+        """What models that do not age say of the time that is judged, in the same frame."""
+        first = max(0, came.values.size - JUDGED_H)
         span = Span(from_epoch_s(came.start_s + first * HOUR_S), from_epoch_s(recorded.end_s) + timedelta(hours=28))
         judged = []
         for model in self.models:
@@ -125,41 +128,47 @@ class Judge:
                 _, values = hourly(model.fetch(recorded.zone, span, "forecast"))
             except LowtideError:  # a model that has nothing to say here is not judged; the chain will say why
                 continue
-            judged.append(_Judged(model.name, hourly_issues(came, np.array([first]), values[None])))
+            judged.append(_Forecasts(model.name, hourly_issues(came, np.array([first]), values[None])))
         return tuple(judged)
 
 
-def _captured(came: Came, issued: Issued, from_s: float) -> tuple[float, int, float] | None:
-    """Percent of the possible saving that plans on these forecasts captured, of how many jobs, in how many days."""
-    last_s = HOUR_S * came.values.size - RUN_S - SLACK_S
-    jobs = alike_jobs(np.arange(from_s, last_s, HOUR_S), duration_s=RUN_S, slack_s=SLACK_S)
-    jobs = jobs.some(whole_windows(jobs, came) & plannable(issued, jobs, came.step_s))
-    if jobs.count < LEAST_JUDGED_H // 2:
+def _merits(came: Came, judged: Sequence[_Forecasts]) -> dict[str, Merit]:
+    """Share of the possible saving that plans on each source captured, of the jobs that all of them could plan."""
+    hours = came.values.size
+    arrival_s = np.arange(HOUR_S * max(0, hours - JUDGED_H), HOUR_S * hours - RUN_S - SLACK_S, HOUR_S)
+    jobs = alike_jobs(arrival_s, duration_s=RUN_S, slack_s=SLACK_S)
+    jobs = jobs.some(whole_windows(jobs, came))
+    known = {one.source: plannable(one.issued, jobs, came.step_s) for one in judged}
+    enough = [one for one in judged if known[one.source].sum() >= LEAST_JUDGED_H // 2]
+    if not enough:
+        return {}
+    jobs = jobs.some(np.logical_and.reduce([known[one.source] for one in enough]))
+    found = {}
+    for one in enough if jobs.count else ():
+        outcomes = replay(came, one.issued, jobs, Rules(guard=None))
+        captured_pct = score(jobs, outcomes, np.full(jobs.count, np.nan)).captured_pct
+        if captured_pct is not None:
+            found[one.source] = Merit(captured_pct, jobs.count, jobs.count / 24)
+    return found
+
+
+def _bands(recorded: Recorded, one: _Forecasts) -> ErrorBands | None:
+    """How wrong the forecasts were, by hour and hours ahead; None where they are of too short a time."""
+    issue = one.issued.first_step
+    last = np.append(issue[1:] != issue[:-1], True)  # of several within an hour the last
+    inside = last & (issue >= 0) & (issue <= recorded.intensity_g_per_kwh.size)
+    values, issue = one.issued.values[inside, :HORIZON_H], issue[inside]
+    if not issue.size or issue[-1] - issue[0] < RECENT_H + values.shape[1]:
         return None
-    outcomes = replay(came, issued, jobs, Rules(guard=None))
-    captured = score(jobs, outcomes, np.full(jobs.count, np.nan)).captured_pct
-    return None if captured is None else (captured, jobs.count, jobs.count / 24)
+    return learn_bands(history_of(recorded), values[None], issue)
 
 
-def _mended(came: Came, judged: _Judged, ours: Sequence[_Judged]) -> tuple[str, dict[str, FloatArray]]:
-    """How the source's forecasts are mended, in words, and the arrays that it takes; only where that paid."""
-    if not ours:
-        return AS_ISSUED, {}
-    until_s, begin_s = HOUR_S * came.values.size, float(judged.issued.issued_s[0])
-    best = chosen(candidates(came, judged.issued, ours[0].issued, past_s=until_s, run_s=RUN_S))
-    if best.name == "less its bias":
-        return best.name, {"bias": learn_bias(came, judged.issued, begin_s, until_s).mean}
-    if best.name == "blended with the past":
-        blend = learn_blend(came, judged.issued, ours[0].issued, begin_s, until_s)
-        return best.name, {"blend": blend.issued_share}
-    return AS_ISSUED, {}
+def _mended(came: Came, theirs: _Forecasts | None, ours: _Forecasts | None) -> Candidate | None:
+    """The source's forecasts as they served best on the zone's own past: as issued, or mended where that paid."""
+    if theirs is None or ours is None:
+        return None
+    return chosen(candidates(came, theirs.issued, ours.issued, past_s=HOUR_S * came.values.size, run_s=RUN_S))
 
 
 def _on_hours(series: SignalSeries) -> bool:
     return HOUR_S % series.step_s == 0 or series.step_s % HOUR_S == 0
-
-
-def _issued_s(series: SignalSeries) -> float:
-    if series.issued_at is None:
-        raise ValueError("a forecast without its time of issue cannot be judged")
-    return series.issued_at.timestamp()

@@ -62,17 +62,18 @@ class Recorder:
 
     def record(
         self, zones: Sequence[ZoneId], now_utc: datetime, *, since_utc: datetime | None = None
-    ) -> tuple[Noted, ...]:
+    ) -> tuple[Noted, ...] | None:
         """One round: what is due is asked for, and a source that fails stops no other.
 
         Args:
             since_utc: Ask for actuals from then on, where the source still has them; None takes the last ones.
         Returns:
-            A line for each zone and source that was asked, or could not be kept.
+            A line for each zone and source that was asked, or could not be kept. None: another process of this
+            machine is recording.
         """
         with _alone(self.histories.folder) as alone:
             if not alone:
-                return ()
+                return None
             pairs = [(source, zone) for zone in dict.fromkeys(zones) for source in self.sources if source.covers(zone)]
             # first what would be lost: a limit may be reached before everybody was asked
             actuals = [self._record_actual(*pair, now_utc, since_utc) for pair in pairs]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from lowtide.assembly.quote import requote
 from lowtide.assembly.request import PlanRequest
 from lowtide.service.promises import with_promises
-from lowtide.store.archive import problem_to_text
+from lowtide.store.archive import Question, question_to_text
 from lowtide.store.jobs import NewPlan
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def replanner(store: Store, chain: ChainFor, settings: Settings) -> Callable[[Jo
         request = request_of(record.spec, settings, max(record.spec.earliest_utc, now_utc))
         request = with_promises(request, settings, store, now_utc, without_key=record.key)
         found = requote(request, chain(record.spec.signal, as_of_utc=now_utc), record.plan.segments)
-        question = problem_to_text(found.gathered.problem, record.plan.segments)
-        return NewPlan(found.plan, store.signals.add_all(found.gathered.series), question)
+        question = Question(found.gathered.problem, record.plan.segments, found.gathered.excluded)
+        return NewPlan(found.plan, store.signals.add_all(found.gathered.series), question_to_text(question))
 
     return make_plan
 

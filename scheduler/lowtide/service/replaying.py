@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lowtide.planning.replan import replan
 from lowtide.planning.solve import require_plan, solve
 from lowtide.planning.types import Plan
-from lowtide.store.archive import problem_from_text
+from lowtide.store.archive import question_from_text
 from lowtide_core.errors import InputError
 from lowtide_core.places import ZoneId
 
@@ -44,10 +44,9 @@ def replay(store: Store, job_id: JobId, number: int) -> Replayed:
             job=job_id,
         )
     series = {ZoneId(zone): store.signals.get(vintage) for zone, vintage in planned.vintages.items()}
-    problem, kept = problem_from_text(planned.question, series)
-    answer = replan(problem, kept) if kept else solve(problem)
-    found = require_plan(answer, problem)
-    # places that the user's limits ruled out before anything was planned stand behind the planner's own misfits
-    anew = replace(found, misfits=(*found.misfits, *planned.plan.misfits[len(found.misfits) :]))
+    question = question_from_text(planned.question, series)
+    answer = replan(question.problem, question.kept) if question.kept else solve(question.problem)
+    found = require_plan(answer, question.problem)
+    anew = replace(found, misfits=(*found.misfits, *question.excluded))
     unlike = tuple(item.name for item in fields(Plan) if getattr(anew, item.name) != getattr(planned.plan, item.name))
     return Replayed(planned.plan, anew, unlike)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.spec import JobSpec
-from lowtide.store.archive import problem_to_text
+from lowtide.store.archive import Question, question_to_text
 from lowtide.store.jobs import NewPlan
 from lowtide_core.errors import InputError
 from lowtide_core.places import LOCAL
@@ -91,7 +91,9 @@ def submit(
     vintages = store.signals.add_all(found.gathered.series)
     why = f"quoted {plan.emissions_g:.3g} g"
     key = order.key or uuid.uuid4().hex
-    planned = NewPlan(plan, vintages, problem_to_text(found.gathered.problem))
+    planned = NewPlan(
+        plan, vintages, question_to_text(Question(found.gathered.problem, excluded=found.gathered.excluded))
+    )
     record = store.jobs.get(store.jobs.add(spec, planned, key, now_utc, who, why))
     if record.spec.argv != spec.argv:
         raise InputError(

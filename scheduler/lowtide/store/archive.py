@@ -6,19 +6,18 @@ The intensities are not in it: they are vintages of the store, named beside the 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lowtide.jobs.manner import Judgement
-from lowtide.planning.types import Candidate, Moves, PlanProblem, Segment
-from lowtide.store.codec import manner_from_json
+from lowtide.planning.types import Candidate, Misfit, Moves, PlanProblem, Segment
+from lowtide.store.codec import judgement_from_json, manner_from_json
 from lowtide_core.places import RegionId, ZoneId
 from lowtide_core.spans import iso_utc, parse_iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lowtide_core.series import SignalSeries
 
@@ -28,9 +27,29 @@ _OF_PLACE = (
     *("egress_usd", "transfer_s", "blocked", "blocked_by"),
 )
 
+_OWN_FORM = ("earliest_utc", "deadline_utc", "manner", "judgement", "candidates", "baseline", "moves")
+if {*_PLAIN, *_OWN_FORM} != {item.name for item in fields(PlanProblem)}:
+    raise RuntimeError("every part of a planning problem must be archived")
+if {*_OF_PLACE, "series"} != {item.name for item in fields(Candidate)}:
+    raise RuntimeError("every part of a place must be archived")
 
-def problem_to_text(problem: PlanProblem, kept: Sequence[Segment] = ()) -> str:
-    """All that the planner looked at but the intensities, and the segments of the plan that it was held against."""
+
+class Question(NamedTuple):
+    """What a plan answered.
+
+    Attributes:
+        kept: Segments of the plan that it was held against; empty: of none.
+        excluded: Places that the user's limits ruled out before anything was planned.
+    """
+
+    problem: PlanProblem
+    kept: tuple[Segment, ...] = ()
+    excluded: tuple[Misfit, ...] = ()
+
+
+def question_to_text(question: Question) -> str:
+    """The question without the intensities."""
+    problem, kept = question.problem, question.kept
     moves = problem.moves
     return json.dumps(
         {
@@ -42,13 +61,14 @@ def problem_to_text(problem: PlanProblem, kept: Sequence[Segment] = ()) -> str:
             "candidates": [_place_to_json(candidate) for candidate in problem.candidates],
             "baseline": None if problem.baseline is None else _place_to_json(problem.baseline),
             "moves": None if moves is None else [array.tolist() for array in moves],
+            "excluded": [[m.region, m.zone, m.why, m.limit, m.short_by_s] for m in question.excluded],
             "kept": [[iso_utc(s.start_utc), iso_utc(s.end_utc), s.region, s.zone, s.width, s.energy_kwh] for s in kept],
         }
     )
 
 
-def problem_from_text(text: str, series: Mapping[ZoneId, SignalSeries]) -> tuple[PlanProblem, tuple[Segment, ...]]:
-    """The question as it was, with the intensities that the store kept for it; and the segments beside it."""
+def question_from_text(text: str, series: Mapping[ZoneId, SignalSeries]) -> Question:
+    """The question as it was, with the intensities that the store kept for it."""
     item: dict[str, Any] = json.loads(text)
     baseline, moves = item["baseline"], item["moves"]
     problem = PlanProblem(
@@ -56,7 +76,7 @@ def problem_from_text(text: str, series: Mapping[ZoneId, SignalSeries]) -> tuple
         earliest_utc=parse_iso_utc(item["earliest_utc"]),
         deadline_utc=parse_iso_utc(item["deadline_utc"]),
         manner=manner_from_json(item["manner"]),
-        judgement=Judgement(**item["judgement"]),
+        judgement=judgement_from_json(item["judgement"]),
         candidates=tuple(_place_from_json(place, series) for place in item["candidates"]),
         baseline=None if baseline is None else _place_from_json(baseline, series),
         moves=None if moves is None else Moves(*(np.array(table, dtype=np.float64) for table in moves)),
@@ -65,7 +85,8 @@ def problem_from_text(text: str, series: Mapping[ZoneId, SignalSeries]) -> tuple
         Segment(parse_iso_utc(start), parse_iso_utc(end), RegionId(region), ZoneId(zone), width, energy_kwh)
         for start, end, region, zone, width, energy_kwh in item["kept"]
     )
-    return problem, kept
+    excluded = tuple(Misfit(*misfit) for misfit in item["excluded"])
+    return Question(problem, kept, excluded)
 
 
 def _place_to_json(candidate: Candidate) -> dict[str, object]:

@@ -62,7 +62,7 @@ def spec_from_text(text: str) -> JobSpec:
             "home": _place_from_json(item["home"]) if item["home"] else None,
             "data_from": _place_from_json(item["data_from"]) if item["data_from"] else None,
             "manner": manner_from_json(item.get("manner", {})),
-            "judgement": Judgement(**item.get("judgement", {})),
+            "judgement": judgement_from_json(item.get("judgement", {})),
         }
     )
 
@@ -140,6 +140,14 @@ def manner_from_json(item: dict[str, Any]) -> Manner:
             "widths": _widths_from_json(widths) if widths else None,
         }
     )
+
+
+def judgement_from_json(item: dict[str, Any]) -> Judgement:
+    """What counts as better; older records weighed a gain in standard deviations, which are about as large."""
+    item = dict(item)
+    if "least_sigmas" in item:
+        item["least_errors"] = item.pop("least_sigmas")
+    return Judgement(**item)
 
 
 def _widths_from_json(item: dict[str, Any]) -> WidthTable:

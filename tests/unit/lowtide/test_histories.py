@@ -99,3 +99,23 @@ def test_a_torn_file_is_no_record(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(path.read_bytes()[:40])
     assert histories.get(RecordName(DE, "metered", LIFECYCLE_CONSUMPTION)) is None
+
+
+def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
+    histories = Histories(tmp_path)
+    for name in ("stray.npz", "a@b@c.npz", "DE@x@average-lifecycle.npz", "@@.npz", "notes.txt"):
+        (tmp_path / name).touch()
+    assert histories.names() == ()
+
+
+def test_a_source_of_any_name_has_a_file_of_its_own(tmp_path: Path) -> None:
+    histories = Histories(tmp_path)
+    names = [RecordName(DE, source, LIFECYCLE_CONSUMPTION) for source in ("a/b", "a_b", "a@b", "../up", "ü")]
+    for number, name in enumerate(names):
+        histories.keep(Recorded(*name, T0.timestamp(), np.array([float(number)])))
+    assert set(histories.names()) == set(names)
+    for number, name in enumerate(names):
+        found = histories.get(name)
+        assert found is not None
+        assert values_of(found) == [number]
+    assert not list(tmp_path.parent.glob("*.npz"))

@@ -44,7 +44,7 @@ def test_the_mean_error_is_shrunk_and_belongs_to_its_hour_and_day_ahead() -> Non
     said = np.full((14, 48), 100.0)
     said[:, 3], said[:, 27] = 90.0, 130.0
     forecasts = Issued(np.arange(14) * DAY_S, np.arange(14) * 24, said)
-    bias = learn_bias(past, forecasts, 0.0, 14 * DAY_S).mean
+    bias = learn_bias(past, forecasts, 0.0, 14 * DAY_S).mean_g_per_kwh
     assert bias.shape == (24, 2)
     assert bias[3, 0] == pytest.approx(14 * 10 / (14 + PRIOR_ERRORS))
     assert bias[3, 1] == pytest.approx(13 * -30 / (13 + PRIOR_ERRORS)), "of the last one, the second day never came"
@@ -57,11 +57,11 @@ def test_nothing_is_learned_of_what_had_not_come() -> None:
     later = PAST.values.copy()
     later[20 * 24 :] = 9999.0
     other_future = replace(PAST, values=later)
-    learned = [learn_bias(past, forecasts, 0.0, until_s).mean for past in (PAST, other_future)]
+    learned = [learn_bias(past, forecasts, 0.0, until_s).mean_g_per_kwh for past in (PAST, other_future)]
     assert (learned[0] == learned[1]).all()
     assert learned[0].any()
     shares = [learn_blend(past, forecasts, daily(REAL * 0.9), 0.0, until_s) for past in (PAST, other_future)]
-    assert (shares[0].issued_share == shares[1].issued_share).all()
+    assert (shares[0].share == shares[1].share).all()
 
 
 def test_a_forecast_less_its_bias_is_not_below_zero() -> None:
@@ -72,10 +72,10 @@ def test_a_forecast_less_its_bias_is_not_below_zero() -> None:
 def test_the_blend_is_the_share_with_the_least_squared_error() -> None:
     mine, other = daily(REAL + 40), daily(REAL - 60)
     blend = learn_blend(PAST, mine, other, 0.0, DAYS * DAY_S)
-    assert blend.issued_share == pytest.approx([0.6, 0.6])
+    assert blend.share == pytest.approx([0.6, 0.6])
     assert blended(PAST, mine, other, blend).values == pytest.approx(daily(REAL).values)
-    assert learn_blend(PAST, mine, daily(REAL + 80), 0.0, DAYS * DAY_S).issued_share.tolist() == [1, 1]
-    assert learn_blend(PAST, mine, mine, 0.0, DAYS * DAY_S).issued_share.tolist() == [1, 1]
+    assert learn_blend(PAST, mine, daily(REAL + 80), 0.0, DAYS * DAY_S).share.tolist() == [1, 1]
+    assert learn_blend(PAST, mine, mine, 0.0, DAYS * DAY_S).share.tolist() == [1, 1]
 
 
 def test_where_the_other_says_nothing_the_issued_holds() -> None:
@@ -106,7 +106,7 @@ def test_a_little_more_is_chance() -> None:
     forecast = issued((0, [1.0]))
 
     def pair(more: float | None) -> tuple[Candidate, ...]:
-        return (Candidate(AS_ISSUED, forecast, 80.0), Candidate("mended", forecast, more))
+        return (Candidate(AS_ISSUED, forecast, None, 80.0), Candidate("mended", forecast, None, more))
 
     assert chosen(pair(80.0 + LEAST_GAIN_PCT / 2)).name == AS_ISSUED
     assert chosen(pair(80.0 + LEAST_GAIN_PCT)).name == "mended"

@@ -7,7 +7,7 @@ import pytest
 
 from lowtide.backtest.jobs import ReplayJobs, alike_jobs, on_steps, whole_windows
 from lowtide.backtest.made import perfect
-from lowtide.backtest.replay import Rules, beats_error, plannable, replay
+from lowtide.backtest.replay import Rules, plannable, replay
 
 from .cases import HOUR_S, NAN, came, issued
 
@@ -147,10 +147,6 @@ def test_a_running_job_is_paused_only_for_a_gain_that_beats_the_error() -> None:
     held = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=lambda gain, error: gain > 15))
     free = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=None))
     assert (held.planned_g_per_kwh.tolist(), free.planned_g_per_kwh.tolist()) == ([95], [85])
-
-
-def test_the_default_guard_weighs_one_against_the_other() -> None:
-    assert beats_error(np.array([1.0, 3.0, 0.0]), np.array([10.0, 10.0, 0.0])).tolist() == [False, True, False]
 
 
 def test_jobs_are_put_on_whole_steps_with_the_energy_that_they_use() -> None:

@@ -116,7 +116,7 @@ def test_at_once_is_as_if_alone_even_where_it_is_blocked() -> None:
 
 
 def test_the_guard_takes_the_first_start_that_is_free() -> None:
-    guarded = Judgement(least_sigmas=1.0)
+    guarded = Judgement(least_errors=1.0)
     values = [301.0, 301, 301, 300, 300, 300]
     assert hours_of(planned(solve(problem(values, band=0.3, judgement=guarded)))) == [(0, 2)]
     plan = planned(solve(problem(values, (0.5, 1), band=0.3, judgement=guarded)))

@@ -214,7 +214,7 @@ def test_the_guard_keeps_to_the_price_limit() -> None:
         deadline_h=6,
         manner=Manner(widths=table),
         max_price_usd=8.0,
-        judgement=Judgement(least_sigmas=9.0),
+        judgement=Judgement(least_errors=9.0),
     )
     plan = planned(solve(limited))
     assert plan.price_usd is not None

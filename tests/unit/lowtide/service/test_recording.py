@@ -97,7 +97,7 @@ def test_a_day_of_history_becomes_as_many_days_as_it_was_asked(store: Store, tmp
 def test_what_is_not_due_is_not_asked_again(store: Store, tmp_path: Path) -> None:
     grid = Grid()
     ours = recorder(store, tmp_path, grid)
-    assert len(ours.record([DE], T0)) == 2
+    assert len(ours.record([DE], T0) or ()) == 2
     grid.now_utc = T0 + timedelta(minutes=20)
     assert ours.record([DE], grid.now_utc) == ()
 
@@ -107,7 +107,7 @@ def test_a_clock_that_was_set_back_makes_everything_due(store: Store, tmp_path: 
     ours = recorder(store, tmp_path, grid)
     ours.record([DE], T0)
     grid.now_utc = T0 - timedelta(days=2)
-    assert len(ours.record([DE], grid.now_utc)) == 2
+    assert len(ours.record([DE], grid.now_utc) or ()) == 2
 
 
 def test_revised_figures_take_the_place_of_the_first_ones(store: Store, tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_one_process_records_at_a_time(store: Store, tmp_path: Path) -> None:
     (tmp_path / "histories").mkdir()
     with (tmp_path / "histories/.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert ours.record([DE], T0) == ()
+        assert ours.record([DE], T0) is None
         assert grid.asked == []
-    assert len(ours.record([DE], T0)) == 2
+    assert len(ours.record([DE], T0) or ()) == 2
 
 
 def test_it_is_learnt_from_a_record_once_a_day(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,10 +15,10 @@ from lowtide.jobs.manner import Judgement, Manner, Pausing
 from lowtide.jobs.widths import WidthTable
 from lowtide.planning.replan import replan
 from lowtide.planning.solve import require_plan, solve
-from lowtide.planning.types import Candidate, Moves, PlanProblem, Segment
+from lowtide.planning.types import Candidate, Misfit, Moves, PlanProblem, Segment
 from lowtide.service.replaying import replay
 from lowtide.store import Store, open_store
-from lowtide.store.archive import problem_from_text, problem_to_text
+from lowtide.store.archive import Question, question_from_text, question_to_text
 from lowtide.store.jobs import NewPlan
 from lowtide.testing.jobs import job_spec
 from lowtide_core.errors import InputError
@@ -64,7 +63,7 @@ PROBLEMS = {
     "of unknown duration": problem(manner=Manner(guess=DurationGuess(3600.0, 20000.0, (3600.0, 20000.0, 9000.0)))),
     "of several widths": problem(manner=Manner(widths=WidthTable((1, 2), (1.0, 1.7), (300.0, 570.0), 1))),
     "robust, with a carbon price": replace(
-        problem(judgement=Judgement(90.0, robust=True, least_sigmas=0.2)),
+        problem(judgement=Judgement(90.0, robust=True, least_errors=0.2)),
         candidates=tuple(replace(place, egress_usd=0.02, price_usd_per_h=1 / 7) for place in problem().candidates),
     ),
     "that moves": replace(
@@ -81,7 +80,7 @@ def test_every_kind_of_question_gives_its_plan_again(name: str, store: Store) ->
     asked = PROBLEMS[name]
     plan = require_plan(solve(asked), asked)
     vintages = store.signals.add_all({candidate.zone: candidate.series for candidate in asked.candidates})
-    planned = NewPlan(plan, vintages, problem_to_text(asked))
+    planned = NewPlan(plan, vintages, question_to_text(Question(asked)))
     job_id = store.jobs.add(job_spec(T0), planned, "key", T0, "test", "quoted")
     found = replay(store, job_id, 1)
     assert found.unlike == ()
@@ -95,19 +94,35 @@ def test_a_plan_that_was_held_against_an_older_one_is_held_against_it_again(stor
     kept = (Segment(T0 + timedelta(hours=9), T0 + timedelta(hours=9, seconds=4.3 * 3600), LOCAL, DE),)
     second = require_plan(replan(later, kept), later)
     vintages = store.signals.add_all({candidate.zone: candidate.series for candidate in asked.candidates})
-    job_id = store.jobs.add(job_spec(T0), NewPlan(first, vintages, problem_to_text(asked)), "key", T0, "test", "quoted")
+    job_id = store.jobs.add(
+        job_spec(T0), NewPlan(first, vintages, question_to_text(Question(asked))), "key", T0, "test", "quoted"
+    )
     record = store.jobs.get(job_id)
-    moved = NewPlan(second, vintages, problem_to_text(later, kept))
+    moved = NewPlan(second, vintages, question_to_text(Question(later, kept)))
     store.jobs.move(record, "replan", at_utc=T0 + timedelta(hours=2), who="test", why="again", planned=moved)
     assert replay(store, job_id, 1).unlike == ()
     assert replay(store, job_id, 2).unlike == ()
+
+
+def test_places_that_were_ruled_out_beforehand_are_told_again_and_no_others(store: Store) -> None:
+    asked = PROBLEMS["one run"]
+    excluded = (Misfit(RegionId("aws:us-east-1"), ZoneId("US-MIDA-PJM"), "it does not lie in EU", "residency"),)
+    plan = require_plan(solve(asked), asked)
+    plan = replace(plan, misfits=(*plan.misfits, *excluded))
+    vintages = store.signals.add_all({candidate.zone: candidate.series for candidate in asked.candidates})
+    for key, archived, unlike in (("a", excluded, ()), ("b", (), ("misfits",))):
+        planned = NewPlan(plan, vintages, question_to_text(Question(asked, excluded=archived)))
+        job_id = store.jobs.add(job_spec(T0), planned, key, T0, "test", "quoted")
+        assert replay(store, job_id, 1).unlike == unlike
 
 
 def test_what_differs_is_named(store: Store) -> None:
     asked = PROBLEMS["one run"]
     plan = require_plan(solve(asked), asked)
     vintages = store.signals.add_all({candidate.zone: candidate.series for candidate in asked.candidates})
-    forged = NewPlan(replace(plan, emissions_g=plan.emissions_g * (1 + 1e-15)), vintages, problem_to_text(asked))
+    forged = NewPlan(
+        replace(plan, emissions_g=plan.emissions_g * (1 + 1e-15)), vintages, question_to_text(Question(asked))
+    )
     job_id = store.jobs.add(job_spec(T0), forged, "key", T0, "test", "quoted")
     assert replay(store, job_id, 1).unlike == ("emissions_g",)
 
@@ -125,10 +140,10 @@ def test_a_plan_without_its_question_is_refused(store: Store) -> None:
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_archive_holds_the_question_to_the_last_digit(name: str) -> None:
     asked = PROBLEMS[name]
-    text = problem_to_text(asked)
+    text = question_to_text(Question(asked))
     by_zone = {candidate.zone: candidate.series for candidate in asked.candidates}
-    again, kept = problem_from_text(text, by_zone)
-    assert kept == ()
-    assert json.loads(problem_to_text(again)) == json.loads(text) or "NaN" in text
-    assert again.manner == asked.manner
-    assert again.judgement == asked.judgement
+    again = question_from_text(text, by_zone)
+    assert again.kept == ()
+    assert question_to_text(again) == text
+    assert again.problem.manner == asked.manner
+    assert again.problem.judgement == asked.judgement

@@ -102,3 +102,9 @@ def test_making_the_default_chain_imports_no_http_library() -> None:
     loaded = set(json.loads(done.stdout))
     assert not loaded & {"requests", "urllib3", "pyarrow", "pandas", "scipy", "sqlalchemy"}
     assert "lowtide_providers" in loaded
+
+
+def test_who_records_is_served_nothing_old(tmp_path: Path) -> None:
+    source = build_source("gb-neso", SignalSettings(cache_dir=tmp_path, background=True))
+    assert isinstance(source, CachedSource)
+    assert (source.max_age_s, source.actual_max_age_s, source.stale_max_age_s) == (0.0, 0.0, 0.0)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from table import Row, data_folder, seconds
 
-from lowtide.backtest.ask import forecasts_by
 from lowtide.backtest.correction import candidates, chosen
+from lowtide.backtest.forecasts import forecasts_by
 from lowtide.backtest.issued import Came, Issued
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.made import made_forecasts
@@ -84,11 +84,11 @@ def every_hour(came: Came, issued: Issued, from_s: float) -> ReplayJobs:
 def captured_pct(came: Came, issued: Issued, jobs: ReplayJobs, *, at_random: bool) -> float:
     """Of the oracle's saving, against at once or the mean of all starts."""
     found = replay(came, issued, jobs, FREE)
-    before = found.now
+    before = found.now_g_per_kwh
     if at_random:
         starts = np.arange(0.0, DAY_S - RUN_S + 1, HOUR_S)
         before = np.mean([mean_over_runs(came, jobs.earliest_s + at_s, jobs.duration_s) for at_s in starts], axis=0)
-    return 100 * float((before - found.mean).sum() / (before - found.oracle).sum())
+    return 100 * float((before - found.planned_g_per_kwh).sum() / (before - found.oracle_g_per_kwh).sum())
 
 
 def searched_pct(came: Came, issued: Issued, jobs: ReplayJobs) -> float:

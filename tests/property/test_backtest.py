@@ -104,9 +104,9 @@ def test_jobs_in_one_piece(case: Case) -> None:
         start = played_in_one_piece(case, arrival, run, due)
         means = [sum(case.actual[at : at + run]) / run for at in range(arrival, due - run + 1)]
         assert found.start_s[job] == start * HOUR_S
-        assert found.mean[job] == pytest.approx(means[start - arrival])
-        assert found.now[job] == pytest.approx(means[0])
-        assert found.oracle[job] == pytest.approx(min(means))
+        assert found.planned_g_per_kwh[job] == pytest.approx(means[start - arrival])
+        assert found.now_g_per_kwh[job] == pytest.approx(means[0])
+        assert found.oracle_g_per_kwh[job] == pytest.approx(min(means))
 
 
 def played_in_one_piece(case: Case, arrival: int, run: int, due: int) -> int:
@@ -145,9 +145,9 @@ def test_jobs_that_may_pause(case: Case, restart_h: float) -> None:
         hours = played_with_pauses(case, arrival, run, due, restart_h)
         window = case.actual[arrival:due]
         best = min(cost_of(window, some, restart_h) for some in combinations(range(len(window)), run))
-        assert found.mean[job] * run == pytest.approx(cost_of(case.actual, hours, restart_h))
-        assert found.oracle[job] * run == pytest.approx(best)
-        assert found.now[job] * run == pytest.approx(sum(window[:run]))
+        assert found.planned_g_per_kwh[job] * run == pytest.approx(cost_of(case.actual, hours, restart_h))
+        assert found.oracle_g_per_kwh[job] * run == pytest.approx(best)
+        assert found.now_g_per_kwh[job] * run == pytest.approx(sum(window[:run]))
 
 
 def cost_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from lowtide.backtest.issued import BoolArray, Came, IntArray, Issued
     from lowtide.backtest.jobs import ReplayJobs
     from lowtide_core.series import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """How a queue is planned: anew at each arrival, all that has not started together, and for any gain.
+
+    Attributes:
+        cpus: The capacity; > 0.
+    """
+
+    cpus: float
 
 
 class Queue(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.backtest.capacity import queue_knowing
+from lowtide.backtest.issued import step_at
 from lowtide.backtest.jobs import on_steps
 from lowtide.backtest.replay import cost_of_runs, mean_over_runs, replay, values_ahead
 from lowtide.backtest.rules import (
@@ -20,7 +21,6 @@ from lowtide.backtest.rules import (
     pause_and_resume,
     runs_by_thresholds,
 )
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,10 +37,10 @@ _USUAL_HOUR = 3
 
 
 class Policy(NamedTuple):
-    """A way to run the jobs, and what each then emitted; (m,), g/kWh over its run."""
+    """A way to run the jobs, and the mean intensity over the run of each; (m,)."""
 
     name: str
-    mean: FloatArray
+    mean_g_per_kwh: FloatArray
 
 
 def policies(came: Came, issued: Issued, jobs: ReplayJobs, rules: Rules, lowtide: Outcomes) -> tuple[Policy, ...]:
@@ -58,13 +58,13 @@ def policies(came: Came, issued: Issued, jobs: ReplayJobs, rules: Rules, lowtide
     hour = _USUAL_HOUR if hour is None else hour
     awhile = replace(rules, replan_s=np.inf, guard=None, believed_restart_s=0.0)
     return (
-        Policy("run now", lowtide.now),
+        Policy("run now", lowtide.now_g_per_kwh),
         Policy("a fixed hour of the day", _mean(came, jobs, fixed_hour(came, jobs, hour))),
         *(_by_thresholds(came, jobs, rules) if rules.pausable else _by_one_threshold(came, jobs)),
-        Policy("Let's Wait Awhile", replay(came, issued, jobs, awhile).mean),
+        Policy("Let's Wait Awhile", replay(came, issued, jobs, awhile).planned_g_per_kwh),
         Policy("Carbon-Time (GAIA)", _mean(came, jobs, carbon_time(came, issued, jobs))),
-        Policy("lowtide", lowtide.mean),
-        Policy("oracle", lowtide.oracle),
+        Policy("lowtide", lowtide.planned_g_per_kwh),
+        Policy("oracle", lowtide.oracle_g_per_kwh),
     )
 
 
@@ -77,10 +77,10 @@ def queue_policies(came: Came, jobs: ReplayJobs, cpus: float, lowtide: Outcomes)
     knowing = queue_knowing(came, jobs, cpus)
     start_s = np.where(knowing.placed, knowing.start_s, lowtide.start_s)
     return (
-        Policy("run now, without limit", lowtide.now),
-        Policy("lowtide", lowtide.mean),
+        Policy("run now, without limit", lowtide.now_g_per_kwh),
+        Policy("lowtide", lowtide.planned_g_per_kwh),
         Policy("lowtide, intensities known", _mean(came, jobs, start_s)),
-        Policy("oracle, without limit", lowtide.oracle),
+        Policy("oracle, without limit", lowtide.oracle_g_per_kwh),
     )
 
 
@@ -90,8 +90,8 @@ def _mean(came: Came, jobs: ReplayJobs, start_s: FloatArray) -> FloatArray:
 
 def _by_one_threshold(came: Came, jobs: ReplayJobs) -> Iterator[Policy]:
     """Start as soon as it costs no more than the middle of the range, at the latest in time."""
-    waits = np.floor((jobs.latest_s - jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
-    values = values_ahead(came, _step_of(came, jobs), int(waits.max()) + 1)
+    waits = step_at(jobs.latest_s - jobs.earliest_s, came.step_s)
+    values = values_ahead(came, step_at(jobs.earliest_s, came.step_s), int(waits.max()) + 1)
     one = np.ones(jobs.count, dtype=np.int64)
     runs = runs_by_thresholds(values, waits + 1, one, _limits(came, jobs, one, one_threshold))
     yield Policy("one threshold", _mean(came, jobs, jobs.earliest_s + runs.argmax(axis=1) * came.step_s))
@@ -102,7 +102,7 @@ def _by_thresholds(came: Came, jobs: ReplayJobs, rules: Rules) -> Iterator[Polic
         np.round(times_s / came.step_s).astype(np.int64)
         for times_s in (jobs.duration_s, jobs.end_by_s - jobs.earliest_s)
     )
-    values = values_ahead(came, _step_of(came, jobs), int(window.max()))
+    values = values_ahead(came, step_at(jobs.earliest_s, came.step_s), int(window.max()))
     restart = rules.restart_s / came.step_s
 
     def k_min(low: float, high: float, work: int) -> Thresholds:
@@ -117,10 +117,6 @@ def _by_thresholds(came: Came, jobs: ReplayJobs, rules: Rules) -> Iterator[Polic
     for name, family in families.items():
         runs = runs_by_thresholds(values, window, need, _limits(came, jobs, need, family))
         yield Policy(name, cost_of_runs(values, runs, restart) / need)
-
-
-def _step_of(came: Came, jobs: ReplayJobs) -> IntArray:
-    return np.floor((jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
 
 
 def _limits(came: Came, jobs: ReplayJobs, work: IntArray, family: Family) -> Thresholds:

@@ -113,8 +113,7 @@ def _on_grid(forecast: SignalSeries, came: Came) -> tuple[int, FloatArray]:
     elif came.step_s % forecast.step_s == 0:
         parts = round(came.step_s / forecast.step_s)
         skipped = round(-forecast.start_s % came.step_s / forecast.step_s) % parts
-        whole = (values.size - skipped) // parts
-        values = values[skipped : skipped + whole * parts].reshape(whole, parts).mean(axis=1)
+        values = _means(values[skipped:], parts)
         start += skipped / parts
     else:
         start = np.nan
@@ -138,7 +137,7 @@ def history_of(cames: Sequence[Came]) -> History:
         InputError: They stand in different frames.
     """
     frame = require_one_frame((came.source, came.frame) for came in cames)
-    hourly = [_hourly(came) for came in cames]
+    hourly = [_means(came.values, round(SECONDS_PER_HOUR / came.step_s)) for came in cames]
     start_s = min(came.start_s for came in cames)
     offsets = [round((came.start_s - start_s) / SECONDS_PER_HOUR) for came in cames]
     table = np.full((len(cames), max(at + row.size for at, row in zip(offsets, hourly, strict=True))), np.nan)
@@ -147,9 +146,8 @@ def history_of(cames: Sequence[Came]) -> History:
     return History(tuple(came.zone for came in cames), start_s, table, frame)
 
 
-def _hourly(came: Came) -> FloatArray:
-    """Mean of every whole hour; NaN where a part of it is not known."""
-    per_hour = round(SECONDS_PER_HOUR / came.step_s)
-    hours = came.values.size // per_hour
-    means: FloatArray = came.values[: hours * per_hour].reshape(hours, per_hour).mean(axis=1)
+def _means(values: FloatArray, parts: int) -> FloatArray:
+    """Mean of each whole group of so many values, exact where there is one; NaN where one of them is not known."""
+    whole = values.size // parts
+    means: FloatArray = values[: whole * parts].reshape(whole, parts).mean(axis=1)
     return means

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 HOURS_OF_DAY = 24
 
 
+def step_at(when_s: FloatArray, step_s: float) -> IntArray:
+    """The step in which each time lies, one at the end of a step in the next; s from the start of step 0."""
+    return np.asarray(np.floor((when_s + SAME_INSTANT_S) / step_s), dtype=np.int64)
+
+
+def steps_until(end_s: FloatArray, step_s: float) -> IntArray:
+    """How many steps begin before each time; s from the start of step 0."""
+    return np.asarray(np.ceil((end_s - SAME_INSTANT_S) / step_s), dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Came:
     """What came in a zone: value ``i`` holds on the step that begins ``i * step_s`` after the start.
@@ -113,7 +123,7 @@ def newest_of_each_step(
     Returns:
         The forecasts; column 0 of each is the step in which it was issued.
     """
-    begins = [int(np.floor((when_s + SAME_INSTANT_S) / step_s)) for when_s in issued_s]
+    begins = step_at(np.asarray(issued_s, dtype=np.float64), step_s).tolist()
     ends = [first + row.size for first, row in zip(first_step, values, strict=True)]
     origin = min(*begins, *first_step)
     horizon = max(1, *(end - begin for begin, end in zip(begins, ends, strict=True)))
@@ -148,7 +158,7 @@ def past_errors(issued: Issued, came: Came, *, least: int = 7) -> FloatArray:
             np.concatenate((np.zeros((1, issued.horizon)), np.cumsum(part, axis=0)))
             for part in (np.where(known, error[rows], 0.0), known)
         )
-        begin, now = issued.first_step[rows], (issued.issued_s[rows] + SAME_INSTANT_S) / came.step_s
+        begin, now = issued.first_step[rows], step_at(issued.issued_s[rows], came.step_s)
         for column in columns:
             over = np.searchsorted(begin + column + 1, now, side="right")  # rows whose step had ended
             enough = counts[over, column] >= least

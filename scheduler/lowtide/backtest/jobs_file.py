@@ -54,6 +54,11 @@ class PastJobs:
     skipped: int
     source: str
 
+    @property
+    def own_deadlines(self) -> int:
+        """How many name a deadline, or their slack."""
+        return sum(not np.isnan(job.end_by_s) for job in self.jobs)
+
     def on(self, came: Came, slack_s: float) -> ReplayJobs:
         """Those that were submitted while something is known to have come, as columns.
 

@@ -53,14 +53,15 @@ class Outcomes(NamedTuple):
     """What became of the jobs; (m,) each.
 
     Attributes:
-        mean, now, oracle: Mean intensity over the run as planned, at once, and as planned by one who knew; g/kWh.
+        planned_g_per_kwh, now_g_per_kwh, oracle_g_per_kwh: Mean intensity over the run as planned, at once, and as
+            planned by one who knew.
         start_s: When it began; s from the start of what came.
         plans: How often it was planned.
     """
 
-    mean: FloatArray
-    now: FloatArray
-    oracle: FloatArray
+    planned_g_per_kwh: FloatArray
+    now_g_per_kwh: FloatArray
+    oracle_g_per_kwh: FloatArray
     start_s: FloatArray
     plans: IntArray
 

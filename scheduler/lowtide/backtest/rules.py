@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lowtide.backtest.issued import step_at, steps_until
 from lowtide.backtest.replay import mean_over_runs
 from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
@@ -105,8 +106,8 @@ def cheapest_hour(came: Came, until_s: float, duration_s: float) -> int | None:
     if not starts_s.size:
         return None
     gaps = np.concatenate(([0], np.cumsum(np.isnan(came.values))))
-    first = (starts_s / came.step_s).astype(np.int64)
-    last = np.minimum(np.ceil((starts_s + duration_s) / came.step_s).astype(np.int64), came.values.size)
+    first = step_at(starts_s, came.step_s)
+    last = np.minimum(steps_until(starts_s + duration_s, came.step_s), came.values.size)
     starts_s = starts_s[gaps[last] == gaps[first]]
     mean = mean_over_runs(came, starts_s, np.full(starts_s.size, duration_s))
     hours = ((came.start_s + starts_s) // 3600 % 24).astype(np.int64)
@@ -122,18 +123,17 @@ def carbon_time(came: Came, issued: Issued, jobs: ReplayJobs) -> FloatArray:
     Starts are tried from the arrival on, a step apart, as far as the forecast of the arrival goes.
     """
     step_s = came.step_s
-    tries = int(np.max(jobs.latest_s - jobs.earliest_s, initial=0.0) / step_s + SAME_INSTANT_S) + 1
+    tries = int(step_at(jobs.latest_s - jobs.earliest_s, step_s).max(initial=0)) + 1
     row = np.maximum(issued.newest(jobs.earliest_s), 0)
     sums = np.pad(np.cumsum(issued.values[row], axis=1), ((0, 0), (1, 0)))  # NaN from the first gap on
     begin_s = jobs.earliest_s - issued.first_step[row] * step_s
 
     def until(times_s: FloatArray) -> FloatArray:
-        at = times_s / step_s
-        cell = np.minimum(np.floor(at + SAME_INSTANT_S).astype(np.int64), issued.horizon)
+        cell = np.minimum(step_at(times_s, step_s), issued.horizon)
         below = np.take_along_axis(sums, cell[:, None], axis=1)[:, 0]
         above = np.take_along_axis(sums, np.minimum(cell + 1, issued.horizon)[:, None], axis=1)[:, 0]
-        part = np.maximum(0.0, at - cell)
-        return np.where(part > SAME_INSTANT_S, below + part * (above - below), below)
+        into_s = np.maximum(0.0, times_s - cell * step_s)
+        return np.where(into_s > SAME_INSTANT_S, below + into_s / step_s * (above - below), below)
 
     at_once = until(begin_s + jobs.duration_s) - until(begin_s)
     best, start_s = np.zeros(jobs.count), jobs.earliest_s.copy()
@@ -152,6 +152,6 @@ def carbon_time(came: Came, issued: Issued, jobs: ReplayJobs) -> FloatArray:
 def known_range(came: Came, when_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Least and largest value of all steps that had ended by each time; (m,) each, NaN where there were none."""
     low, high = np.fmin.accumulate(came.values), np.fmax.accumulate(came.values)
-    last = np.floor((when_s + SAME_INSTANT_S) / came.step_s).astype(np.int64) - 1
+    last = step_at(when_s, came.step_s) - 1
     known = last >= 0
     return np.where(known, low[last], np.nan), np.where(known, high[last], np.nan)

@@ -1,217 +1,123 @@
-"""One backtest from end to end: jobs, forecasts of their time, the replay, and the figures that people ask for."""
+"""One backtest from end to end: files read, forecasts found or made, every zone replayed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.backtest.capacity import replay_queue
-from lowtide.backtest.compare import policies, queue_policies
-from lowtide.backtest.jobs import alike_jobs, on_steps, whole_windows
-from lowtide.backtest.replay import Outcomes, Rules, mean_over_runs, plannable, replay
-from lowtide.backtest.score import Score, score, window_ranks
-from lowtide.planning.solvers.batch import find_windows
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
+from lowtide.backtest.files import read_came, read_issued
+from lowtide.backtest.forecasts import WARM_UP_H, corrected, made_for
+from lowtide.backtest.jobs import arrivals
+from lowtide.backtest.jobs_file import read_past_jobs
+from lowtide.backtest.made import PERFECT
+from lowtide.backtest.progress import counter
+from lowtide.backtest.question import require_sense
+from lowtide.backtest.zones import ReplayTerms, replay_zone, total
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
-from lowtide_core.spans import from_epoch_s
+from lowtide_core.series import require_one_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from lowtide.backtest.compare import Policy
+    from lowtide.backtest.forecasts import Correction
     from lowtide.backtest.issued import Came, Issued
     from lowtide.backtest.jobs import ReplayJobs
-    from lowtide_core.series import FloatArray
-
-Arrivals = Literal["hourly", "daily"]
-_EVERY_S = {"hourly": SECONDS_PER_HOUR, "daily": 24 * SECONDS_PER_HOUR}
-
-
-class Month(NamedTuple):
-    """The jobs that came in one month (UTC)."""
-
-    month: str
-    score: Score
+    from lowtide.backtest.jobs_file import PastJobs
+    from lowtide.backtest.progress import Progress
+    from lowtide.backtest.question import Question
+    from lowtide.backtest.zones import ZoneResult
+    from lowtide_core.series import Frame
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Jobs that are not counted.
+class BacktestResult:
+    """What came of a question.
 
     Attributes:
-        gap: What came is not known over their whole window.
-        unforecast: No forecast that covers the run at once was known when they came.
-        unplaced: Without a place under the capacity.
+        zones: Each zone's result; ``whole`` their sum.
+        actual, forecast: Where the figures are from.
+        past: The file of jobs; None where all are alike.
+        forecast_s: What making the forecasts took; s.
+        corrections: Of each zone, where they were asked for.
     """
 
-    gap: int = 0
-    unforecast: int = 0
-    unplaced: int = 0
-
-    def __add__(self, other: LeftOut) -> LeftOut:
-        return LeftOut(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneResult:
-    """What one zone gave.
-
-    Attributes:
-        policies: Name of each policy -> its score; empty unless asked for.
-        plan_s: What the planning took; s.
-    """
-
-    zone: str
-    score: Score
-    months: tuple[Month, ...]
-    left_out: LeftOut
-    policies: dict[str, Score] = field(default_factory=dict)
-    plan_s: float = 0.0
+    question: Question
+    zones: tuple[ZoneResult, ...]
+    whole: ZoneResult
+    frame: Frame
+    actual: str
+    forecast: str
+    past: PastJobs | None
+    forecast_s: float
+    corrections: tuple[Correction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked of the replay.
+def run_backtest(
+    question: Question, *, monotonic_s: Callable[[], float], progress: Progress | None = None
+) -> BacktestResult:
+    """Replay it.
 
-    Attributes:
-        cpus: Capacity; None is none.
-        compare: Whether other policies are wanted beside.
-    """
-
-    rules: Rules
-    cpus: float | None = None
-    compare: bool = False
-
-
-def arrivals(
-    came: Came, from_s: float, to_s: float, *, every: Arrivals, duration_s: float, slack_s: float
-) -> ReplayJobs:
-    """Equal jobs, one each hour or day, from the first whole hour at or after ``from_s`` on.
-
-    Args:
-        from_s, to_s: First and last arrival, the last excluded; s from the start of what came.
     Raises:
-        InputError: None has its window within what came.
+        InputError: Options that exclude one another or lack something, a file that is not understood, a frame that is
+            not the other's, a forecaster that knows the future, or no job that can be counted.
     """
-    last_s = came.step_s * came.values.size - duration_s - slack_s
-    first_s = np.ceil(max(0.0, from_s) / SECONDS_PER_HOUR - SAME_INSTANT_S) * SECONDS_PER_HOUR
-    at_s = np.arange(first_s, min(to_s, last_s + SAME_INSTANT_S), _EVERY_S[every])
-    if not at_s.size:
-        begin, end = (from_epoch_s(came.start_s + at) for at in (0.0, came.step_s * came.values.size))
+    require_sense(question)
+    cames = read_came(question.actual, question.zones)
+    frame = require_one_frame((came.source, came.frame) for came in cames)
+    past = read_past_jobs(question.jobs_file) if question.jobs_file else None
+    given = [read_issued(question.forecast, came) for came in cames] if question.forecast else []
+    began = [_first_arrival_s(came, given[at] if given else None, question) for at, came in enumerate(cames)]
+    jobs = [_jobs(came, first_s, question, past) for came, first_s in zip(cames, began, strict=True)]
+    started_s = monotonic_s()
+    issued = given or made_for(cames, jobs, question, progress)
+    corrections: tuple[Correction, ...] = ()
+    if question.correct:
+        issued, corrections = corrected(cames, given, jobs)
+    forecast_s = monotonic_s() - started_s
+    terms = ReplayTerms(question.rules, question.compare)
+    results = []
+    for came, forecasts, mine in zip(cames, issued, jobs, strict=True):
+        told = counter(progress, f"replaying {came.zone}".strip(), mine.count)
+        results.append(replay_zone(came, forecasts, mine, terms, monotonic_s=monotonic_s, progress=told))
+    return BacktestResult(
+        question,
+        tuple(results),
+        total(results),
+        frame,
+        cames[0].source,
+        Path(question.forecast).name if question.forecast else question.forecaster,
+        past,
+        forecast_s,
+        corrections,
+    )
+
+
+def _first_arrival_s(came: Came, issued: Issued | None, question: Question) -> float:
+    """From the start of what came: as asked, else with the first forecast, else when there is a past to learn from."""
+    if question.from_s is not None:
+        return question.from_s - came.start_s
+    if issued is not None:
+        return float(issued.issued_s[0]) + question.correct * WARM_UP_H * SECONDS_PER_HOUR
+    if question.forecaster == PERFECT:
+        return 0.0
+    hours = came.values.size * came.step_s / SECONDS_PER_HOUR
+    return min(WARM_UP_H, hours // 4) * SECONDS_PER_HOUR
+
+
+def _jobs(came: Came, first_s: float, question: Question, past: PastJobs | None) -> ReplayJobs:
+    to_s = np.inf if question.to_s is None else question.to_s - came.start_s
+    if past is None:
+        job_s = 0.0 if question.job_s is None else question.job_s
+        return arrivals(came, first_s, to_s, every=question.every, duration_s=job_s, slack_s=question.slack_s)
+    jobs = past.on(came, question.slack_s)
+    within = (jobs.earliest_s >= first_s) & (jobs.earliest_s < to_s)
+    if not within.any():
         raise InputError(
-            f"No job of {duration_s / SECONDS_PER_HOUR:g} h with {slack_s / SECONDS_PER_HOUR:g} h of slack that comes "
-            f"from {from_epoch_s(came.start_s + from_s):%Y-%m-%d %H:%M} UTC on fits into {came.source}, "
-            f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}.",
-            hint="Give more history, shorter jobs, less slack, or other --from and --to.",
+            f"None of {jobs.count} jobs of {past.source} came in the time that is asked for.",
+            hint="Give other --from and --to; a forecaster needs some weeks before the first job.",
         )
-    return alike_jobs(at_s, duration_s=duration_s, slack_s=slack_s)
-
-
-def run_zone(
-    came: Came,
-    issued: Issued,
-    jobs: ReplayJobs,
-    asked: Asked,
-    *,
-    monotonic_s: Callable[[], float],
-    progress: Callable[[int], None] | None = None,
-) -> ZoneResult:
-    """Replay the jobs of one zone.
-
-    Args:
-        monotonic_s: Tells how long the planning took.
-        progress: Told how many more jobs are done.
-    Raises:
-        InputError: Not one job can be counted; says why.
-    """
-    stepped = asked.rules.pausable or asked.cpus is not None
-    jobs = on_steps(jobs, came.step_s) if stepped else jobs
-    whole = whole_windows(jobs, came)
-    forecast = np.zeros_like(whole)
-    forecast[whole] = plannable(issued, jobs.some(whole), came.step_s)
-    left_out = LeftOut(gap=int((~whole).sum()), unforecast=int((whole & ~forecast).sum()))
-    jobs = jobs.some(forecast)
-    if not jobs.count:
-        raise _nothing_counts(came, left_out)
-    began_s = monotonic_s()
-    if asked.cpus is None:
-        outcomes = replay(came, issued, jobs, asked.rules, progress)
-    else:
-        jobs, outcomes, unplaced = _queue(came, issued, jobs, asked.cpus, progress)
-        left_out += LeftOut(unplaced=unplaced)
-    plan_s = monotonic_s() - began_s
-    ranks = window_ranks(came, issued, jobs)
-    if not asked.compare:
-        beside: tuple[Policy, ...] = ()
-    elif asked.cpus is None:
-        beside = policies(came, issued, jobs, asked.rules, outcomes)
-    else:
-        beside = queue_policies(came, jobs, asked.cpus, outcomes)
-    others = {policy.name: score(jobs, outcomes._replace(mean=policy.mean), ranks) for policy in beside}
-    return ZoneResult(
-        came.zone, score(jobs, outcomes, ranks), _months(came, jobs, outcomes, ranks), left_out, others, plan_s
-    )
-
-
-def total(results: Sequence[ZoneResult]) -> ZoneResult:
-    """Sums over the zones."""
-    months = sorted({month.month for result in results for month in result.months})
-    names = list(results[0].policies)
-    return ZoneResult(
-        ", ".join(result.zone for result in results),
-        reduce(add, (result.score for result in results)),
-        tuple(
-            Month(name, reduce(add, (m.score for result in results for m in result.months if m.month == name)))
-            for name in months
-        ),
-        reduce(add, (result.left_out for result in results)),
-        {name: reduce(add, (result.policies[name] for result in results)) for name in names},
-        sum(result.plan_s for result in results),
-    )
-
-
-def _queue(
-    came: Came, issued: Issued, jobs: ReplayJobs, cpus: float, progress: Callable[[int], None] | None
-) -> tuple[ReplayJobs, Outcomes, int]:
-    """The jobs that found a place, what became of them, and how many did not."""
-    queue = replay_queue(came, issued, jobs, cpus, progress)
-    placed = queue.placed
-    if not placed.any():
-        raise InputError(
-            f"None of {jobs.count} jobs fits into {cpus:g} CPUs.", hint="Raise --capacity, or leave it out."
-        )
-    some, start_s = jobs.some(placed), queue.start_s[placed]
-    best = find_windows(came.prepared(), some.earliest_s, some.end_by_s, some.duration_s)
-    mean = mean_over_runs(came, start_s, some.duration_s)
-    return some, Outcomes(mean, best.mean_at_once, best.mean, start_s, queue.plans[placed]), int((~placed).sum())
-
-
-def _months(came: Came, jobs: ReplayJobs, outcomes: Outcomes, ranks: FloatArray) -> tuple[Month, ...]:
-    months = ((came.start_s + jobs.earliest_s) // 1).astype("datetime64[s]").astype("datetime64[M]")
-    rows = []
-    for month in np.unique(months):
-        mine = months == month
-        part = Outcomes(*(column[mine] for column in outcomes))
-        rows.append(Month(str(month), score(jobs.some(mine), part, ranks[mine])))
-    return tuple(rows)
-
-
-def _nothing_counts(came: Came, left_out: LeftOut) -> InputError:
-    named = f" of {came.zone}" if came.zone else ""
-    if left_out.gap >= left_out.unforecast:
-        return InputError(
-            f"No job{named} can be counted: {came.source} has a gap in the window of each of {left_out.gap}, or ends "
-            "before it does.",
-            hint="Fill the gaps, or take less slack.",
-            gap=left_out.gap,
-        )
-    return InputError(
-        f"No job{named} can be counted: for none of {left_out.unforecast} a forecast of its whole run was known.",
-        hint="Give forecasts that were issued before the jobs came, or a longer past.",
-        unforecast=left_out.unforecast,
-    )
+    return jobs.some(within)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.backtest.issued import step_at, steps_until
 from lowtide.planning.solvers.job_times import blocks
-from lowtide.planning.solvers.steps import SAME_INSTANT_S
 
 if TYPE_CHECKING:
     from lowtide.backtest.issued import BoolArray, Came, IntArray, Issued
@@ -24,16 +24,16 @@ class Score:
     """Sums over jobs, and what follows from them.
 
     Attributes:
-        now, planned, oracle: Emissions at once, as planned, and as planned by one who knew the future; g.
+        now_g, planned_g, oracle_g: Emissions at once, as planned, and as planned by one who knew the future.
         worse: How many turned out worse than at once.
         rank_sum, ranked: Sum of the rank correlations in the windows, and how many have one.
         plans: How often anything was planned.
     """
 
     jobs: int = 0
-    now: float = 0.0
-    planned: float = 0.0
-    oracle: float = 0.0
+    now_g: float = 0.0
+    planned_g: float = 0.0
+    oracle_g: float = 0.0
     worse: int = 0
     rank_sum: float = 0.0
     ranked: int = 0
@@ -44,21 +44,21 @@ class Score:
 
     @property
     def oracle_saved_pct(self) -> float | None:
-        return _share_pct(self.now - self.oracle, self.now)
+        return _share_pct(self.now_g - self.oracle_g, self.now_g)
 
     @property
     def saved_pct(self) -> float | None:
-        return _share_pct(self.now - self.planned, self.now)
+        return _share_pct(self.now_g - self.planned_g, self.now_g)
 
     @property
     def captured_pct(self) -> float | None:
         """Share of the oracle's saving; None where nothing could be saved."""
-        possible = self.now - self.oracle
-        return None if possible <= _SAME_SHARE * self.now else 100 * (self.now - self.planned) / possible
+        possible = self.now_g - self.oracle_g
+        return None if possible <= _SAME_SHARE * self.now_g else 100 * (self.now_g - self.planned_g) / possible
 
     @property
     def regret_pct(self) -> float | None:
-        return _share_pct(self.planned - self.oracle, self.oracle)
+        return _share_pct(self.planned_g - self.oracle_g, self.oracle_g)
 
     @property
     def worse_than_now_pct(self) -> float | None:
@@ -84,10 +84,10 @@ def score(jobs: ReplayJobs, outcomes: Outcomes, rank: FloatArray) -> Score:
     known = ~np.isnan(rank)
     return Score(
         jobs=jobs.count,
-        now=float(energy_kwh @ outcomes.now),
-        planned=float(energy_kwh @ outcomes.mean),
-        oracle=float(energy_kwh @ outcomes.oracle),
-        worse=int((outcomes.mean > outcomes.now * (1 + _SAME_SHARE)).sum()),
+        now_g=float(energy_kwh @ outcomes.now_g_per_kwh),
+        planned_g=float(energy_kwh @ outcomes.planned_g_per_kwh),
+        oracle_g=float(energy_kwh @ outcomes.oracle_g_per_kwh),
+        worse=int((outcomes.planned_g_per_kwh > outcomes.now_g_per_kwh * (1 + _SAME_SHARE)).sum()),
         rank_sum=float(rank[known].sum()),
         ranked=int(known.sum()),
         plans=int(outcomes.plans.sum()),
@@ -99,8 +99,7 @@ def window_ranks(came: Came, issued: Issued, jobs: ReplayJobs) -> FloatArray:
 
     NaN where one of the two is flat, or fewer than two steps were forecast. Where the forecast ends early, so do both.
     """
-    first = np.floor((jobs.earliest_s + SAME_INSTANT_S) / came.step_s).astype(np.int64)
-    end = np.ceil((jobs.end_by_s - SAME_INSTANT_S) / came.step_s).astype(np.int64)
+    first, end = step_at(jobs.earliest_s, came.step_s), steps_until(jobs.end_by_s, came.step_s)
     row = np.maximum(issued.newest(jobs.earliest_s), 0)
     column = first - issued.first_step[row]
     steps = np.minimum(end - first, issued.horizon - column)

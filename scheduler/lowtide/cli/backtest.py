@@ -15,7 +15,7 @@ from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR, parse_duration_s, parse_instant_utc
 
 if TYPE_CHECKING:
-    from lowtide.backtest.run import Arrivals
+    from lowtide.backtest.jobs import Arrivals
 
 _BAR = 30
 
@@ -36,7 +36,7 @@ _BAR = 30
 @click.option("--pausable", is_flag=True, help="They may be paused and resumed, on whole steps.")
 @click.option("--restart", default="", metavar="TIME", help="A resuming costs as much as so long a run.")
 @click.option("--replan-hours", type=float, metavar="H", help="Plan a waiting job anew so often. Default: once.")
-@click.option("--guard/--no-guard", default=True, help="Shift only where the gain beats the error.")
+@click.option("--guard/--no-guard", default=None, help="Shift only where the gain beats the error.")
 @click.option("--from", "from_text", default="", metavar="TIME", help="First arrival.")
 @click.option("--to", "to_text", default="", metavar="TIME", help="No arrival from then on.")
 @click.option("--compare", is_flag=True, help="Beside other policies, published ones too.")
@@ -56,17 +56,16 @@ def command(
     pausable: bool,
     restart: str,
     replan_hours: float | None,
-    guard: bool,
+    guard: bool | None,
     from_text: str,
     to_text: str,
     compare: bool,
     correct: bool,
     as_json: bool,
 ) -> None:
-    from lowtide.backtest.ask import Question, answer
-    from lowtide.backtest.replay import Rules
+    from lowtide.backtest.question import Question
+    from lowtide.backtest.run import run_backtest
     from lowtide.cli.backtest_view import lines, to_json
-    from lowtide.jobs.guard import worth_shifting
 
     if zone and zones:
         raise InputError("--zone and --zones exclude each other.", hint="Give one of them.")
@@ -80,18 +79,16 @@ def command(
         every=arrivals,
         jobs_file=jobs_file,
         cpus=capacity,
-        rules=Rules(
-            replan_s=float("inf") if replan_hours is None else replan_hours * SECONDS_PER_HOUR,
-            pausable=pausable,
-            restart_s=parse_duration_s(restart) if restart else 0.0,
-            guard=worth_shifting if guard else None,
-        ),
+        replan_s=None if replan_hours is None else replan_hours * SECONDS_PER_HOUR,
+        pausable=pausable,
+        restart_s=parse_duration_s(restart) if restart else 0.0,
+        guard=guard,
         from_s=_instant_s(from_text),
         to_s=_instant_s(to_text),
         compare=compare,
         correct=correct,
     )
-    found = answer(question, monotonic_s=time.perf_counter, progress=_told if sys.stderr.isatty() else None)
+    found = run_backtest(question, monotonic_s=time.perf_counter, progress=_told if sys.stderr.isatty() else None)
     if as_json:
         import json
 

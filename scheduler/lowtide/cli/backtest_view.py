@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowtide.backtest.capacity import QueueRules
 from lowtide.cli.text import table
 from lowtide.reports import figures
 
 if TYPE_CHECKING:
-    from lowtide.backtest.ask import Answer
-    from lowtide.backtest.run import LeftOut
+    from lowtide.backtest.replay import Rules
+    from lowtide.backtest.run import BacktestResult
     from lowtide.backtest.score import Score
 
 _HEADS = ("jobs", "possible", "saved", "captured", "worse")
@@ -19,7 +20,7 @@ _BAR = 30
 _ONE_IN = ("", "", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
-def to_json(found: Answer) -> dict[str, object]:
+def to_json(found: BacktestResult) -> dict[str, object]:
     """The whole answer; shares in percent, None where there is none."""
     whole, frame, question = found.whole, found.frame, found.question
     return {
@@ -34,11 +35,9 @@ def to_json(found: Answer) -> dict[str, object]:
         "scope": frame.scope,
         "accounting": frame.accounting,
         "job_hours": None if question.job_s is None else question.job_s / 3600,
-        "slack_hours": question.slack_s / 3600,
-        "pausable": question.rules.pausable,
-        "replan_hours": question.rules.replan_s / 3600 if np.isfinite(question.rules.replan_s) else None,
-        "guard": question.rules.guard is not None,
-        "left_out": _left_out(whole.left_out) | {"never_ran": found.skipped},
+        "slack_hours": None if _all_own(found) else question.slack_s / 3600,
+        **_planning(question.rules),
+        "left_out": _left_out(found),
         "months": [{"month": month.month} | month.score.to_json() for month in whole.months],
         "zones": [{"zone": result.zone} | result.score.to_json() for result in found.zones],
         "corrections": [correction._asdict() for correction in found.corrections],
@@ -46,7 +45,7 @@ def to_json(found: Answer) -> dict[str, object]:
     }
 
 
-def lines(found: Answer) -> list[str]:
+def lines(found: BacktestResult) -> list[str]:
     """The answer in words, month by month, zone by zone, and beside other policies."""
     whole = found.whole
     said = [in_words(found), ""]
@@ -59,18 +58,31 @@ def lines(found: Answer) -> list[str]:
     return [*said, "", *_below(found)]
 
 
-def in_words(found: Answer) -> str:
+def in_words(found: BacktestResult) -> str:
     """``for 4 h jobs with 1 d of slack in GB, lowtide would have saved 22 % (of 30 % possible); one plan in ...``"""
     question, score = found.question, found.whole.score
-    slack = f"{figures.duration(question.slack_s)} of slack" if question.slack_s else "no slack"
     kind = f"{figures.duration(question.job_s)} jobs" if question.job_s is not None else f"the {score.jobs} jobs"
     place = f" in {found.whole.zone}" if found.whole.zone else ""
     if score.captured_pct is None:
-        return f"for {kind} with {slack}{place}, nothing could be saved: no later start would have emitted less"
+        return f"for {kind} with {_slack(found)}{place}, nothing could be saved: no later start would have emitted less"
     return (
-        f"for {kind} with {slack}{place}, lowtide would have saved {figures.percent(score.saved_pct)} "
+        f"for {kind} with {_slack(found)}{place}, lowtide would have saved {figures.percent(score.saved_pct)} "
         f"(of {figures.percent(score.oracle_saved_pct)} possible); {_worse(score)}"
     )
+
+
+def _slack(found: BacktestResult) -> str:
+    """``1 d of slack``, ``their own deadlines``, or both where some of the jobs name none."""
+    slack_s = found.question.slack_s
+    slack = f"{figures.duration(slack_s)} of slack" if slack_s else "no slack"
+    if _all_own(found):
+        return "their own deadlines"
+    return f"their own deadlines or {slack}" if found.past is not None and found.past.own_deadlines else slack
+
+
+def _all_own(found: BacktestResult) -> bool:
+    """Whether every job names its own deadline, so that no slack was given to any."""
+    return found.past is not None and found.past.own_deadlines == len(found.past.jobs)
 
 
 def _worse(score: Score) -> str:
@@ -115,23 +127,19 @@ def _bar(score: Score, most_pct: float) -> str:
     return "█" * saved + "░" * (possible - saved)
 
 
-def _below(found: Answer) -> list[str]:
-    score, rules = found.whole.score, found.question.rules
+def _below(found: BacktestResult) -> list[str]:
+    score = found.whole.score
     rank = "-" if score.rank_correlation is None else f"{score.rank_correlation:.2f}"
-    often = f"planned anew every {figures.duration(rules.replan_s)}" if np.isfinite(rules.replan_s) else "planned once"
-    guarded = "shifted only where the gain beats the error" if rules.guard is not None else "shifted for any gain"
     said = [
         f"█ saved, ░ possible · rank correlation {rank} · regret {figures.percent(score.regret_pct)}",
-        f"forecast {found.forecast} · {often}, {guarded}",
+        f"forecast {found.forecast} · {_planned(found.question.rules)}",
         f"{found.actual} · {found.frame} · months are UTC",
     ]
     for correction in found.corrections:
         tried = ", ".join(f"{name} {figures.percent(share)}" for name, share in correction.captured_pct.items())
         named = f"{correction.zone}: " if correction.zone else ""
         said.append(f"{named}forecasts {correction.chosen} · captured on the past before: {tried}")
-    left = {name: count for name, count in _left_out(found.whole.left_out).items() if count}
-    if found.skipped:
-        left["never_ran"] = found.skipped
+    left = {name: count for name, count in _left_out(found).items() if count}
     words = {
         "gap": "with a gap in what came",
         "unforecast": "without a forecast",
@@ -143,5 +151,31 @@ def _below(found: Answer) -> list[str]:
     return said
 
 
-def _left_out(left_out: LeftOut) -> dict[str, int]:
-    return {"gap": left_out.gap, "unforecast": left_out.unforecast, "unplaced": left_out.unplaced}
+def _planned(rules: Rules | QueueRules) -> str:
+    """How the jobs were planned."""
+    if isinstance(rules, QueueRules):
+        return f"planned anew at each arrival, on {rules.cpus:g} CPUs, shifted for any gain"
+    often = f"planned anew every {figures.duration(rules.replan_s)}" if np.isfinite(rules.replan_s) else "planned once"
+    return f"{often}, shifted " + ("for any gain" if rules.guard is None else "only where the gain beats the error")
+
+
+def _planning(rules: Rules | QueueRules) -> dict[str, object]:
+    """The same for a program: ``once``, ``again`` every ``replan_hours``, or in a queue ``at_arrivals``."""
+    if isinstance(rules, QueueRules):
+        said: dict[str, object] = {"planned": "at_arrivals", "replan_hours": None, "pausable": False, "guard": False}
+        return said | {"capacity_cpus": rules.cpus}
+    again = np.isfinite(rules.replan_s)
+    return {
+        "planned": "again" if again else "once",
+        "replan_hours": rules.replan_s / 3600 if again else None,
+        "pausable": rules.pausable,
+        "guard": rules.guard is not None,
+        "capacity_cpus": None,
+    }
+
+
+def _left_out(found: BacktestResult) -> dict[str, int]:
+    """Jobs that are not counted, by the reason."""
+    left = found.whole.left_out
+    never = 0 if found.past is None else found.past.skipped
+    return {"gap": left.gap, "unforecast": left.unforecast, "unplaced": left.unplaced, "never_ran": never}

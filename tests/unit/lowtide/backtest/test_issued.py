@@ -5,10 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowtide.backtest.issued import Issued, LaidOut, hourly_issues, newest_of_each_step, past_errors
+from lowtide.backtest.issued import (
+    Issued,
+    LaidOut,
+    hourly_issues,
+    newest_of_each_step,
+    past_errors,
+    step_at,
+    steps_until,
+)
 from lowtide_core.errors import InputError
 
 from .cases import HOUR_S, NAN, came, issued
+
+
+@pytest.mark.parametrize("step_s", [300.0, HOUR_S])
+def test_times_a_microsecond_apart_lie_in_one_step(step_s: float) -> None:
+    near_s = 3 * step_s + np.array([-2e-6, -5e-7, 0.0, 5e-7, 2e-6])
+    assert step_at(near_s, step_s).tolist() == [2, 3, 3, 3, 3]
+    assert steps_until(near_s, step_s).tolist() == [3, 3, 3, 3, 4]
 
 
 def test_the_newest_is_the_last_that_was_issued_by_then() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lowtide.backtest.ask import forecasts_by
 from lowtide.backtest.files import history_of
+from lowtide.backtest.forecasts import forecasts_by
 from lowtide.backtest.jobs import alike_jobs
 from lowtide.backtest.made import made_forecasts, perfect
 from lowtide.forecasting.names import forecaster as named_forecaster

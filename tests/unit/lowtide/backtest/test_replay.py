@@ -24,7 +24,7 @@ def test_planned_once_it_starts_where_the_forecast_of_its_arrival_is_lowest() ->
     found = replay(past, issued((0, [5, 4, 1, 3, 2, 9])), one_job(0, 2, 4), ONCE)
     # Sums of two neighbours: 9, 5, 4, 5, 11: the third start.
     assert found.start_s.tolist() == [2 * HOUR_S]
-    assert (found.mean[0], found.now[0], found.oracle[0]) == (75, 95, 55)
+    assert (found.planned_g_per_kwh[0], found.now_g_per_kwh[0], found.oracle_g_per_kwh[0]) == (75, 95, 55)
     assert found.plans.tolist() == [1]
 
 
@@ -34,10 +34,10 @@ def test_planned_again_it_follows_the_newest_forecast_and_starts_when_the_best_s
     found = replay(past, forecasts, one_job(0, 1, 5), HOURLY)
     # At 0 it wants 1; at 1 it wants 3; at 2 it wants 3; at 3 all starts are equal and the earliest is now.
     assert found.start_s.tolist() == [3 * HOUR_S]
-    assert found.mean.tolist() == [70]
+    assert found.planned_g_per_kwh.tolist() == [70]
     assert found.plans.tolist() == [4]
     once = replay(past, forecasts, one_job(0, 1, 5), ONCE)
-    assert once.mean.tolist() == [90]
+    assert once.planned_g_per_kwh.tolist() == [90]
 
 
 def test_a_forecast_issued_after_the_arrival_is_not_used() -> None:
@@ -60,7 +60,7 @@ def test_every_second_hour_is_every_second_hour() -> None:
 def test_the_choice_ends_where_the_forecast_does() -> None:
     past = came([100, 90, 10, 10, 10, 10])
     forecasts = issued((0, [5, 4, NAN, 0, 0]))
-    assert replay(past, forecasts, one_job(0, 1, 4), ONCE).mean.tolist() == [90]
+    assert replay(past, forecasts, one_job(0, 1, 4), ONCE).planned_g_per_kwh.tolist() == [90]
     assert not plannable(forecasts, one_job(0, 3, 3), HOUR_S).any()
 
 
@@ -69,7 +69,7 @@ def test_parts_of_hours_are_planned_exactly() -> None:
     found = replay(past, perfect(past, 4), one_job(0, 1.5, 2), ONCE)
     # An hour of 40 and half an hour of 80 before which nothing must run: from 1:00 on.
     assert found.start_s.tolist() == [HOUR_S]
-    assert found.mean.tolist() == pytest.approx([(40 + 0.5 * 80) / 1.5])
+    assert found.planned_g_per_kwh.tolist() == pytest.approx([(40 + 0.5 * 80) / 1.5])
     late = replay(came([100, 80, 40, 100]), perfect(came([100, 80, 40, 100]), 4), one_job(0, 1.5, 2), ONCE)
     assert late.start_s.tolist() == [1.5 * HOUR_S]
 
@@ -79,8 +79,8 @@ def test_the_future_itself_captures_all_and_is_never_worse() -> None:
     jobs = alike_jobs(np.arange(60) * HOUR_S, duration_s=3 * HOUR_S, slack_s=24 * HOUR_S)
     for rules in (ONCE, HOURLY, Rules(HOUR_S, pausable=True, restart_s=900.0)):
         found = replay(past, perfect(past, 30), jobs, rules)
-        assert found.mean == pytest.approx(found.oracle)
-        assert (found.mean <= found.now + 1e-9).all()
+        assert found.planned_g_per_kwh == pytest.approx(found.oracle_g_per_kwh)
+        assert (found.planned_g_per_kwh <= found.now_g_per_kwh + 1e-9).all()
 
 
 def test_a_pausable_job_runs_in_the_hours_that_are_among_the_cheapest_left() -> None:
@@ -88,22 +88,22 @@ def test_a_pausable_job_runs_in_the_hours_that_are_among_the_cheapest_left() -> 
     forecasts = issued((0, [1, 9, 2, 9, 9, 9]), (1, [9, 8, 3, 9, 9]), (3, [1, 2, 3]))
     found = replay(past, forecasts, one_job(0, 2, 4), Rules(HOUR_S, pausable=True, guard=None))
     # Hour 0 runs; at 1 the one hour that is left is planned for 3; at 2 the same forecast holds; at 3 it runs.
-    assert found.mean.tolist() == [(100 + 70) / 2]
-    assert found.oracle.tolist() == [55]
+    assert found.planned_g_per_kwh.tolist() == [(100 + 70) / 2]
+    assert found.oracle_g_per_kwh.tolist() == [55]
     once = replay(past, forecasts, one_job(0, 2, 4), Rules(pausable=True, guard=None))
-    assert once.mean.tolist() == [(100 + 80) / 2]
+    assert once.planned_g_per_kwh.tolist() == [(100 + 80) / 2]
 
 
 def test_a_resuming_costs_what_it_costs_and_going_on_nothing() -> None:
     past = came([10, 40, 10, 40])
     cheap = Rules(HOUR_S, pausable=True, restart_s=HOUR_S, guard=None)
     found = replay(past, perfect(past, 4), one_job(0, 2, 2), cheap)
-    assert found.mean.tolist() == [(10 + 10 + 10) / 2]
+    assert found.planned_g_per_kwh.tolist() == [(10 + 10 + 10) / 2]
     dear = Rules(HOUR_S, pausable=True, restart_s=3.5 * HOUR_S, guard=None)
     # Two hours of 10 with a resuming of 35 cost more than 10 and 40 at once.
-    assert replay(past, perfect(past, 4), one_job(0, 2, 2), dear).mean.tolist() == [25]
+    assert replay(past, perfect(past, 4), one_job(0, 2, 2), dear).planned_g_per_kwh.tolist() == [25]
     believed = Rules(pausable=True, restart_s=3.5 * HOUR_S, guard=None, believed_restart_s=0.0)
-    assert replay(past, perfect(past, 4), one_job(0, 2, 2), believed).mean.tolist() == [(20 + 35) / 2]
+    assert replay(past, perfect(past, 4), one_job(0, 2, 2), believed).planned_g_per_kwh.tolist() == [(20 + 35) / 2]
 
 
 def test_the_guard_sees_gain_and_past_error_and_decides() -> None:
@@ -117,11 +117,12 @@ def test_the_guard_sees_gain_and_past_error_and_decides() -> None:
         return gain > 2.5 * error
 
     job = one_job(24 * 8, 1, 3)
-    assert replay(past, forecasts, job, Rules(guard=guard)).mean.tolist() == [100]
+    assert replay(past, forecasts, job, Rules(guard=guard)).planned_g_per_kwh.tolist() == [100]
     assert seen == [([20], [10])], "the error of the third hour of such a forecast had been 10"
-    assert replay(past, forecasts, job, Rules(guard=lambda gain, error: gain > 1.5 * error)).mean.tolist() == [60]
+    bolder = Rules(guard=lambda gain, error: gain > 1.5 * error)
+    assert replay(past, forecasts, job, bolder).planned_g_per_kwh.tolist() == [60]
     pausing = Rules(HOUR_S, pausable=True, guard=guard)
-    assert replay(past, forecasts, job, pausing).mean.tolist() == [100]
+    assert replay(past, forecasts, job, pausing).planned_g_per_kwh.tolist() == [100]
 
 
 def test_one_that_was_let_wait_is_not_started_by_the_guard() -> None:
@@ -145,7 +146,7 @@ def test_a_running_job_is_paused_only_for_a_gain_that_beats_the_error() -> None:
     forecasts = issued((0, [10, 20, 30, 40]), (1, [20, 30, 10]))
     held = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=lambda gain, error: gain > 15))
     free = replay(past, forecasts, one_job(0, 2, 2), Rules(HOUR_S, pausable=True, guard=None))
-    assert (held.mean.tolist(), free.mean.tolist()) == ([95], [85])
+    assert (held.planned_g_per_kwh.tolist(), free.planned_g_per_kwh.tolist()) == ([95], [85])
 
 
 def test_jobs_are_put_on_whole_steps_with_the_energy_that_they_use() -> None:

@@ -87,7 +87,7 @@ def test_side_by_side_nothing_beats_the_oracle(rules: Rules) -> None:
     jobs = alike_jobs(np.arange(240, 440, 5) * HOUR_S, duration_s=3 * HOUR_S, slack_s=12 * HOUR_S)
     forecasts = perfect(past, 16)
     found = replay(past, forecasts, jobs, rules)
-    beside = {policy.name: policy.mean for policy in policies(past, forecasts, jobs, rules, found)}
+    beside = {policy.name: policy.mean_g_per_kwh for policy in policies(past, forecasts, jobs, rules, found)}
     assert {"run now", "a fixed hour of the day", "one threshold", "Let's Wait Awhile", "lowtide"} < set(beside)
     assert ("pause and resume" in beside) == rules.pausable
     for mean in beside.values():

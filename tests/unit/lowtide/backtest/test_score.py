@@ -20,7 +20,7 @@ def outcomes(mean: list[float], now: list[float], oracle: list[float]) -> Outcom
 def test_shares_follow_from_sums() -> None:
     jobs = alike_jobs(np.arange(3.0), duration_s=HOUR_S, slack_s=0.0)
     found = score(jobs, outcomes([80, 120, 90], [100, 100, 100], [60, 100, 90]), np.array([0.5, NAN, 1.0]))
-    assert (found.now, found.planned, found.oracle) == (300, 290, 250)
+    assert (found.now_g, found.planned_g, found.oracle_g) == (300, 290, 250)
     assert found.saved_pct == pytest.approx(100 * 10 / 300)
     assert found.oracle_saved_pct == pytest.approx(100 * 50 / 300)
     assert found.captured_pct == pytest.approx(20)
@@ -32,12 +32,12 @@ def test_shares_follow_from_sums() -> None:
 def test_a_job_weighs_what_it_uses() -> None:
     two = ReplayJobs(np.zeros(2), np.ones(2), np.array([HOUR_S, 2 * HOUR_S]), np.array([1.0, 3.0]), np.ones(2))
     found = score(two, outcomes([10, 10], [20, 10], [10, 10]), np.array([NAN, NAN]))
-    assert (found.now, found.planned) == (20 + 60, 10 + 60)
+    assert (found.now_g, found.planned_g) == (20 + 60, 10 + 60)
     assert found.rank_correlation is None
 
 
 def test_where_nothing_can_be_saved_nothing_is_captured() -> None:
-    found = Score(jobs=1, now=100, planned=100, oracle=100)
+    found = Score(jobs=1, now_g=100, planned_g=100, oracle_g=100)
     assert found.captured_pct is None
     assert found.saved_pct == 0
     assert Score().saved_pct is None

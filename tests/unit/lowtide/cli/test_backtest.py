@@ -9,25 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from lowtide.backtest.replay import Rules
-from lowtide.backtest.run import LeftOut, ZoneResult
+from lowtide.backtest.question import Question
+from lowtide.backtest.run import BacktestResult, run_backtest
 from lowtide.backtest.score import Score
+from lowtide.backtest.zones import LeftOut, ZoneResult
 from lowtide.cli.app import run
 from lowtide.cli.backtest_view import in_words
+from lowtide_core.errors import InputError
+from lowtide_core.series import LIFECYCLE_CONSUMPTION
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
-KEYS = {
-    "jobs",
-    "oracle_saved_pct",
-    "saved_pct",
-    "captured_pct",
-    "regret_pct",
-    "worse_than_now_pct",
-    "rank_correlation",
-    "plans_per_s",
-}
+SCHEMA = json.loads((Path(__file__).parents[4] / "schemas" / "backtest.schema.json").read_text(encoding="utf-8"))
+CONTRACT = Draft202012Validator(SCHEMA)
 DAYS = 50
+QUEUE = ("--forecaster", "auto", "--jobs", "jobs.csv", "--capacity", "8")
 
 
 def iso(hour: float) -> str:
@@ -65,10 +62,13 @@ def forecasts(tmp_path: Path) -> str:
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What it prints as JSON, valid against the schema."""
     assert run(["backtest", *arguments, "--json"]) == 0, capsys.readouterr().err
     captured = capsys.readouterr()
     assert captured.err == ""
-    return json.loads(captured.out)
+    found = json.loads(captured.out)
+    CONTRACT.validate(found)
+    return found
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -81,7 +81,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
 
 def test_the_keys_that_others_rely_on(capsys: pytest.CaptureFixture[str], actual: str) -> None:
     found = printed(capsys, "--actual", actual, "--forecaster", "auto", "--job-hours", "4", "--slack-hours", "24")
-    assert set(found) >= KEYS
+    assert set(found) == {*SCHEMA["$defs"]["score"]["properties"], *SCHEMA["properties"]}
     assert found["jobs"] == sum(zone["jobs"] for zone in found["zones"]) == sum(m["jobs"] for m in found["months"])
     assert 0 < found["saved_pct"] < found["oracle_saved_pct"]
     assert found["captured_pct"] == pytest.approx(100 * found["saved_pct"] / found["oracle_saved_pct"])
@@ -89,6 +89,25 @@ def test_the_keys_that_others_rely_on(capsys: pytest.CaptureFixture[str], actual
     assert 0 < found["rank_correlation"] < 1
     assert found["plans_per_s"] > 0
     assert (found["basis"], found["scope"], found["accounting"]) == ("average", "lifecycle", "consumption")
+
+
+def test_the_contract_knows_every_key_and_no_other(
+    capsys: pytest.CaptureFixture[str], actual: str, forecasts: str
+) -> None:
+    asked = ("--actual", actual, "--forecast", forecasts, "--zone", "GB", "--job-hours", "4", "--correct", "--compare")
+    found = printed(capsys, *asked)
+    Draft202012Validator.check_schema(SCHEMA)
+    parts = [found, found["left_out"], *(found[key][0] for key in ("months", "zones", "corrections", "compare"))]
+    for part in parts:
+        part["another"] = 1
+        assert not CONTRACT.is_valid(found)
+        del part["another"]
+        for key in list(part):
+            value = part.pop(key)
+            assert not CONTRACT.is_valid(found), key
+            part[key] = value
+    assert CONTRACT.is_valid(found)
+    assert CONTRACT.is_valid(found | {"plans_per_s": None}), "planning may take no time that a clock can tell"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +209,57 @@ def test_a_file_of_jobs_free_and_in_a_queue(capsys: pytest.CaptureFixture[str], 
     assert pausing["jobs"] == 40
 
 
+def test_what_is_told_of_the_planning_is_what_was_done(
+    capsys: pytest.CaptureFixture[str], actual: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("submit_utc,duration\n" + "".join(f"{iso(480 + hour)},2h\n" for hour in range(6)))
+    asked = ("--actual", actual, "--forecaster", "damped7", "--zone", "GB", "--jobs", str(path))
+    keys = ("planned", "replan_hours", "pausable", "guard", "capacity_cpus")
+    for more, told, words in (
+        ((), ("once", None, False, True, None), "planned once, shifted only where the gain beats the error"),
+        (
+            ("--pausable", "--replan-hours", "2", "--no-guard"),
+            ("again", 2.0, True, False, None),
+            "planned anew every 2 h, shifted for any gain",
+        ),
+        (
+            ("--capacity", "8"),
+            ("at_arrivals", None, False, False, 8.0),
+            "planned anew at each arrival, on 8 CPUs, shifted for any gain",
+        ),
+    ):
+        found = printed(capsys, *asked, *more)
+        assert tuple(found[key] for key in keys) == told
+        assert run(["backtest", *asked, *more]) == 0
+        assert f"forecast damped7 · {words}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("slacks", "words", "slack_hours"),
+    [
+        (("6h", "2h"), "for the 2 jobs with their own deadlines in GB", None),
+        (("6h", ""), "for the 2 jobs with their own deadlines or 5 h of slack in GB", 5.0),
+        (("", ""), "for the 2 jobs with 5 h of slack in GB", 5.0),
+    ],
+)
+def test_jobs_with_deadlines_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+    actual: str,
+    tmp_path: Path,
+    slacks: tuple[str, str],
+    words: str,
+    slack_hours: float | None,
+) -> None:
+    path = tmp_path / "jobs.csv"
+    rows = [f"{iso(480 + hour)},2h,{slack}" for hour, slack in enumerate(slacks)]
+    path.write_text("\n".join(["submit_utc,duration,slack", *rows]) + "\n")
+    asked = ("--actual", actual, "--forecaster", "perfect", "--zone", "GB", "--jobs", str(path), "--slack-hours", "5")
+    assert printed(capsys, *asked)["slack_hours"] == slack_hours
+    assert run(["backtest", *asked]) == 0
+    assert capsys.readouterr().out.startswith(words)
+
+
 def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [f"{iso(hour)},{'' if hour in (700, 701) else value}" for hour, value in enumerate(measured(2))]
     path = tmp_path / "gap.csv"
@@ -205,7 +275,10 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
     ("arguments", "words"),
     [
         (["--job-hours", "4"], ["--forecast", "--forecaster"]),
-        (["--job-hours", "4", "--forecaster", "auto", "--forecast", "{forecasts}"], ["--forecaster", "one of the two"]),
+        (
+            ["--job-hours", "4", "--forecaster", "auto", "--forecast", "{forecasts}"],
+            ["exclude each other"],
+        ),
         (["--forecaster", "auto"], ["--job-hours", "--jobs"]),
         (["--job-hours", "4", "--forecaster", "atuo"], ["'atuo'", "auto"]),
         (["--job-hours", "2000", "--forecaster", "perfect"], ["2000 h", "2023-01-01", "2023-02-20"]),
@@ -220,8 +293,18 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
         (["--job-hours", "4", "--forecast", "{actual}", "--zone", "GB"], ["holds actuals", "issued_utc"]),
         (["--job-hours", "4", "--forecast", "none.csv", "--zone", "GB"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--capacity", "8"], ["--jobs"]),
+        ([*QUEUE, "--pausable"], ["--capacity", "--pausable", "one piece"]),
+        ([*QUEUE, "--replan-hours", "1"], ["--capacity", "--replan-hours", "at each arrival"]),
+        ([*QUEUE, "--guard"], ["--capacity", "--guard", "any gain"]),
+        ([*QUEUE, "--no-guard"], ["--capacity", "--no-guard", "any gain"]),
         (["--job-hours", "4", "--forecaster", "auto", "--restart", "15m"], ["--pausable"]),
-        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["--replan-hours"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "0"], ["every 0 h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "-1"], ["every -1 h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "auto", "--replan-hours", "inf"], ["every inf h.", "--replan-hours 1"]),
+        (["--job-hours", "4", "--forecaster", "perfct"], ["'perfct'", "Did you mean perfect?"]),
+        (["--job-hours", "4", "--forecaster", "oracle"], ["'oracle'", "There are auto, ", ", perfect."]),
+        (["--job-hours", "4", "--jobs", "jobs.csv", "--forecaster", "auto"], ["jobs.csv", "--job-hours"]),
+        (["--jobs", "jobs.csv", "--forecaster", "auto", "--capacity", "0"], ["0.0 CPUs", "--capacity 16"]),
         (["--job-hours", "4", "--forecaster", "auto", "--correct"], ["--forecast"]),
         (["--jobs", "none.csv", "--forecaster", "auto"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--arrivals", "weekly"], ["weekly", "daily"]),
@@ -235,6 +318,12 @@ def test_wrong_input_is_told(
     assert (status, [word for word in words if word not in text]) == (2, []), text
     if "Usage:" not in text:
         assert len(text.strip().splitlines()) <= 2
+
+
+def test_a_resuming_costs_nothing_or_something() -> None:
+    question = Question("a.csv", forecaster="auto", job_s=3600.0, pausable=True, restart_s=-900.0)
+    with pytest.raises(InputError, match=r"running for -900 s\."):
+        run_backtest(question, monotonic_s=lambda: 0.0)
 
 
 def test_a_frame_that_is_not_the_other_s_is_refused(
@@ -272,13 +361,10 @@ def test_forecasts_without_an_overlap_are_refused(
     ],
 )
 def test_how_often_a_plan_was_worse_is_said_as_people_say_it(worse: int, words: str) -> None:
-    from lowtide.backtest.ask import Answer, Question
-    from lowtide_core.series import LIFECYCLE_CONSUMPTION
-
-    score = Score(jobs=200, now=100.0, planned=80.0, oracle=70.0, worse=worse)
+    score = Score(jobs=200, now_g=100.0, planned_g=80.0, oracle_g=70.0, worse=worse)
     result = ZoneResult("GB", score, (), LeftOut())
-    question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0, rules=Rules())
-    found = Answer(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", 0, 0.0)
+    question = Question("a.csv", forecaster="auto", job_s=4 * 3600.0)
+    found = BacktestResult(question, (result,), result, LIFECYCLE_CONSUMPTION, "a.csv", "auto", None, 0.0)
     assert words in in_words(found)
     assert "lowtide would have saved 20 % (of 30 % possible)" in in_words(found)
 

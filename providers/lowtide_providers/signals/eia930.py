@@ -128,9 +128,11 @@ class Eia930Source:
                 if row["value-units"] != "megawatthours":
                     raise ValueError(f"the unit {row['value-units']}")
                 ends = datetime.strptime(row["period"], _PERIOD).replace(tzinfo=UTC)
-                if row["fueltype"] not in _STORAGE:
-                    # a period is the hour that ends then
-                    known.setdefault(row["fueltype"], {})[ends - _STEP] = as_number(row["value"])
+                fuel = row["fueltype"]
+                if not isinstance(fuel, str):
+                    raise TypeError(f"the fuel {fuel!r}")
+                if fuel not in _STORAGE:  # a period is the hour that ends then
+                    known.setdefault(fuel, {})[ends - _STEP] = as_number(row["value"])
         except UNREADABLE as error:
             raise unknown_shape(error, provider=self.name, operation=operation) from error
         if not known:

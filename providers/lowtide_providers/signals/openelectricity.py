@@ -184,9 +184,9 @@ class OpenElectricitySource:
             body = self._ask(region, first, last, operation)
             try:
                 kinds = _kinds(body, region)
+                starts = {at for kind in kinds.values() for at in kind.energy_mwh if at + _HOUR <= end}
             except UNREADABLE as error:
                 raise unknown_shape(error, provider=self.name, operation=operation) from error
-            starts = {at for kind in kinds.values() for at in kind.energy_mwh if at + _HOUR <= end}
             hours.update({at: _hour(kinds, at) for at in sorted(starts)})
         return hours
 

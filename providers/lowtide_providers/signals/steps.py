@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,6 @@ from lowtide_core.series import SignalSeries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import timedelta
 
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource, Wanted
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-UNREADABLE = (AttributeError, KeyError, LowtideError, OverflowError, TypeError, ValueError)
+_FARTHEST = timedelta(days=14)
+"""No source forecasts a time that begins later after its issue."""
+
+UNREADABLE = (AttributeError, KeyError, LowtideError, OSError, OverflowError, TypeError, ValueError)
 """What reading rows of an unknown shape raises."""
 
 
@@ -98,11 +100,14 @@ def build_series(
         issued_at: When a forecast was made; None: the source does not say, so now, and the note says that.
         hint: For the message where nothing is known within the span.
     Raises:
-        Malformed: A start is not on the step. NoData: Nothing is known.
+        Malformed: A start is not on the step, or a forecast was issued when it cannot have been. NoData: Nothing is
+            known.
     """
     try:
         run = regular(rows, step, span)
-    except ValueError as error:
+        if run is not None and issued_at is not None and wanted == "forecast":
+            _require_possible(issued_at, run[0], step * run[1].size)
+    except UNREADABLE as error:
         raise unknown_shape(error, provider=source.name, operation=f"{wanted} {zone}") from error
     if run is None:
         raise NoData(
@@ -129,6 +134,14 @@ def build_series(
         fetched_at=now_utc,
         note="; ".join(filter(None, notes)),
     )
+
+
+def _require_possible(issued_at: datetime, start: datetime, length: timedelta) -> None:
+    """Raises:
+    ValueError: No forecast is issued so long before it begins, or after its end; some sources say year 1.
+    """
+    if not start - _FARTHEST <= issued_at <= start + length:
+        raise ValueError(f"a forecast from {start.isoformat()} on that was issued {issued_at.isoformat()}")
 
 
 def floor_to(instant: datetime, step: timedelta) -> datetime:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray, SignalSeries
 
 _ON_GRID = 1e-6
+_LEAST_KNOWN = 0.05
+"""Of the steps between the first and the last; a file with less has a time that nobody meant."""
+_FARTHEST_S = 60 * 86400.0
+"""From the issue of a forecast to its first step; seasonal ones reach some weeks ahead."""
 
 
 def read_came(path: str, wanted: Sequence[str] = ()) -> tuple[Came, ...]:
@@ -47,7 +51,7 @@ def read_came(path: str, wanted: Sequence[str] = ()) -> tuple[Came, ...]:
                 path=path,
                 zone=zone,
             )
-    zones = [zone.upper() for zone in wanted] or list(named) or [""]
+    zones = list(dict.fromkeys(zone.upper() for zone in wanted)) or list(named) or [""]
     return tuple(_came(source.history(ZoneId(zone))) for zone in zones)
 
 
@@ -61,6 +65,13 @@ def _came(series: SignalSeries) -> Came:
             f"{series.source} has a step of {step_s:g} s, which is no part of an hour.",
             hint="Give steps of 5, 15, 30 or 60 minutes, or of whole hours.",
             step_s=step_s,
+        )
+    known = np.flatnonzero(~np.isnan(values))
+    if known.size < _LEAST_KNOWN * values.size:
+        raise InputError(
+            f"Of {series.source} less than one value in {1 / _LEAST_KNOWN:.0f} is known between "
+            f"{iso_utc(series.start_utc)} and {iso_utc(series.end_utc)}.",
+            hint="Is a year mistyped?",
         )
     late_s = -series.start_s % SECONDS_PER_HOUR
     skipped = round(late_s / step_s)
@@ -101,6 +112,12 @@ def read_issued(path: str, came: Came) -> Issued:
 def _issued_at_s(forecast: SignalSeries) -> float:
     if forecast.issued_at is None:
         raise InputError(f"{forecast.source} does not say when it was issued.", hint="Add the column issued_utc.")
+    if (forecast.start_utc - forecast.issued_at).total_seconds() > _FARTHEST_S:
+        raise InputError(
+            f"A forecast of {forecast.source} was issued {iso_utc(forecast.issued_at)} and begins "
+            f"{iso_utc(forecast.start_utc)}.",
+            hint="Is a year of issued_utc mistyped?",
+        )
     return forecast.issued_at.timestamp()
 
 

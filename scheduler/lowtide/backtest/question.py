@@ -17,6 +17,9 @@ from lowtide_core.quantities import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from lowtide.backtest.jobs import Arrivals
 
+_LEAST_REPLAN_S = 60.0
+"""A plan is not made anew more often than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -101,6 +104,16 @@ def require_sense(question: Question) -> None:
             "Give one of the two.",
         ),
         (
+            question.job_s is not None and not 0 < question.job_s < np.inf,
+            f"A job cannot run for {(question.job_s or 0.0) / SECONDS_PER_HOUR:g} h.",
+            "Give a positive number, as in --job-hours 4.",
+        ),
+        (
+            not 0 <= question.slack_s < np.inf,
+            f"A job cannot wait for {question.slack_s / SECONDS_PER_HOUR:g} h.",
+            "Give zero or more, as in --slack-hours 24.",
+        ),
+        (
             question.cpus is not None and not question.jobs_file,
             "--capacity is for the queue of a file of jobs.",
             "Give --jobs, or leave it out.",
@@ -131,9 +144,9 @@ def require_sense(question: Question) -> None:
             "Give --forecast, or leave it out.",
         ),
         (
-            replan_s is not None and not 0 < replan_s < np.inf,
+            replan_s is not None and not _LEAST_REPLAN_S <= replan_s < np.inf,
             f"A job cannot be planned anew every {(replan_s or 0.0) / SECONDS_PER_HOUR:g} h.",
-            "Give a positive number, as in --replan-hours 1, or leave it out.",
+            "Give a minute or more, as in --replan-hours 1, or leave it out.",
         ),
         (
             not 0 <= question.restart_s < np.inf,

@@ -119,3 +119,25 @@ def test_zones_of_unlike_times_share_one_axis() -> None:
     assert history.intensity_g_per_kwh[0].tolist() == [1, 2]
     assert history.intensity_g_per_kwh[1][0] == 5
     assert np.isnan(history.intensity_g_per_kwh[1][1]), "of a half hour the mean is not known"
+
+
+def test_a_mistyped_year_is_told_and_not_filled(tmp_path: Path) -> None:
+    rows = "".join(f"{at(hour)},{100 + hour}\n" for hour in range(20))
+    far = write(tmp_path, "far.csv", ACTUAL + rows + "2223-01-09T08:00Z,100\n")
+    with pytest.raises(InputError, match="less than one value in 20") as caught:
+        read_came(far)
+    assert "year mistyped" in caught.value.hint
+
+
+def test_a_forecast_issued_in_year_one_is_told(tmp_path: Path) -> None:
+    past = came([100.0] * 100)
+    rows = "".join(f"0001-01-01T00:00Z,{at(hour)},{hour}\n" for hour in range(20))
+    with pytest.raises(InputError, match="was issued 0001-01-01") as caught:
+        read_issued(write(tmp_path, "f.csv", FORECAST + rows), past)
+    assert "issued_utc" in caught.value.hint
+
+
+def test_a_zone_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    head = "start_utc,intensity_g_per_kwh,zone\n"
+    path = write(tmp_path, "a.csv", head + "".join(f"{at(hour)},1,DE\n" for hour in range(5)))
+    assert [past.zone for past in read_came(path, ["DE", "de"])] == ["DE"]

@@ -147,7 +147,8 @@ def test_the_setting_reaches_the_source() -> None:
 def test_what_was_kept_under_another_statement_is_not_served(net: responses.RequestsMock, tmp_path: Path) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     points = [_point(0, 300) | {"timestamp": (hour + i * HOUR).isoformat()} for i in range(6)]
-    net.get(f"{BASE}/emissions/forecasts/current", json=[_forecast(points, "DE")])
+    answer = _forecast(points, "DE") | {"generatedAt": hour.isoformat()}
+    net.get(f"{BASE}/emissions/forecasts/current", json=[answer])
     span = Span(hour, hour + 2 * HOUR)
     for statement, frame in [
         ("watttime", MARGINAL),

@@ -94,7 +94,7 @@ def plan_next(
     """
     placed = standing.start_step != UNPLACED
     fixed = placed if policy == "commit" else placed & (standing.start_step < now)
-    movable = np.flatnonzero(~fixed & (problem.jobs.due_step - problem.jobs.run_steps >= now))
+    movable = np.flatnonzero(~fixed & _can_start(problem.jobs, now))
     if not movable.size:
         return standing
     end = int(problem.jobs.due_step[movable].max())
@@ -138,6 +138,11 @@ def _prices(outlook: FleetProblem, known: int, before: FloatArray, effort: Onlin
     start = np.minimum(before, _NOT_COME * dearest_g / unit) if before.any() else None
     steps = effort.first_ascent if start is None else effort.ascent
     return ascend(columns, capacity, steps=steps, start=start).prices
+
+
+def _can_start(jobs: FleetJobs, now: int) -> BoolArray:
+    """Whose window still has room for the run at ``now`` or later; (n,)."""
+    return np.asarray(jobs.due_step - jobs.run_steps >= np.maximum(jobs.release_step, now))
 
 
 def _rest(problem: FleetProblem, standing: Standing, fixed: BoolArray, span: slice) -> FleetProblem:
@@ -204,7 +209,7 @@ def expected_jobs(
         fixed_g=jobs.fixed_g * (effort.expected_share / periods),
         unused=np.zeros(row.size),
     )
-    return rows_of(jobs, np.flatnonzero(jobs.due_step <= problem.steps))
+    return rows_of(jobs, np.flatnonzero((jobs.due_step <= problem.steps) & _can_start(jobs, now + 1)))
 
 
 def coarse_runs(run_steps: IntArray) -> IntArray:

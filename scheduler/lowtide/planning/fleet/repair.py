@@ -80,8 +80,9 @@ def _reinsert(board: Board, job: int) -> bool:
 def start_now(board: Board, columns: Columns, prices: FloatArray) -> None:
     """Decide who starts in the first step, and give all others the place that costs least later on.
 
-    A job gains by starting now what its best later way costs more at the prices. The first step itself is free of
-    charge: what nobody takes of it now is lost. Large jobs choose first, since small ones fit into what they leave.
+    A job gains by starting now what its best later way costs more at the prices; one that would gain nothing by waiting
+    does not wait. The first step itself is free of charge: what nobody takes of it now is lost. Large jobs choose
+    first, since small ones fit into what they leave.
 
     Args:
         board: Every job that has a place keeps one.
@@ -94,7 +95,7 @@ def start_now(board: Board, columns: Columns, prices: FloatArray) -> None:
     ways = np.flatnonzero(now)
     job, pool = columns.job[ways], columns.pool[ways]
     now_g = values[ways] - (board.jobs.demand[job] * prices[pool, :, 0]).sum(axis=1)
-    better = np.flatnonzero(wait_g[job] > now_g)
+    better = np.flatnonzero(now_g <= wait_g[job] + _GAIN * np.abs(now_g))
     order = better[np.lexsort((now_g[better], -board.size[job[better]], -board.jobs.priority[job[better]]))]
     started: list[int] = []
     for way in order:

@@ -46,7 +46,7 @@ class OnlineEffort:
         expected_share: What is expected, as a share of that mean: more keeps more room for a rush.
     """
 
-    ascent: int = 60
+    ascent: int = 120
     first_ascent: int = 300
     tries: int = 200
     days: int = 7

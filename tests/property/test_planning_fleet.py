@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowtide.planning.fleet.checks import violations
+from lowtide.planning.fleet.columns import with_jobs
+from lowtide.planning.fleet.online import OnlineEffort, plan_arrivals
 from lowtide.planning.fleet.solve import Effort, plan_fleet
 from lowtide.planning.fleet.types import FleetJobs, FleetPlan, FleetProblem, Pool
 
@@ -229,3 +231,23 @@ def test_relaxing_what_is_named_is_enough(problem: FleetProblem) -> None:
             due[job] += later
         moved = plan_fleet(replace(problem, jobs=replace(problem.jobs, due_step=due)))
         assert len(moved.misfits) <= len(plan.misfits) - len(moves)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(problems(jobs=6), st.sampled_from(["replan", "commit"]), st.data())
+def test_arrivals_keep_every_limit_and_do_not_know_what_comes(
+    problem: FleetProblem, policy: str, data: st.DataObject
+) -> None:
+    effort = OnlineEffort(ascent=10, first_ascent=20, tries=20)
+    plan = plan_arrivals(problem, policy=policy, effort=effort)  # type: ignore[arg-type]
+    assert not violations(problem, plan)
+    assert sorted(misfit.job for misfit in plan.misfits) == np.flatnonzero(~plan.placed).tolist()
+
+    release = problem.jobs.release_step
+    until = data.draw(st.integers(0, problem.steps))
+    early = np.flatnonzero(release <= until)
+    if not early.size:
+        return
+    alone = plan_arrivals(with_jobs(problem, early), policy=policy, effort=effort)  # type: ignore[arg-type]
+    for before, after in zip(alone.start_step, plan.start_step[early], strict=True):
+        assert before == after or not (0 <= before < until or 0 <= after < until)

@@ -11,7 +11,7 @@ from lowtide.planning.fleet.columns import capacity_of, intensity_prefix, power_
 from lowtide.planning.fleet.types import UNPLACED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lowtide.planning.fleet.columns import Columns
     from lowtide.planning.fleet.types import BoolArray, FleetProblem, IntArray
@@ -111,16 +111,19 @@ class Board:
         cells = np.argwhere(self.free < -self.tolerance[:, None])
         return cells[np.argsort(cells[:, 2], kind="stable")]
 
-    def unload(self, spare: int = -1) -> list[int]:
-        """Take jobs away until nothing is overloaded: the lowest priority first, then what frees least in vain."""
+    def unload(self, spare: Sequence[int] = ()) -> list[int]:
+        """Take jobs away until nothing is overloaded: the lowest priority first, then what frees least in vain.
+
+        Args:
+            spare: Jobs that stay, even where they overload it.
+        """
         jobs, taken = self.jobs, []
         for pool, resource, step in self.overloaded():
             while self.free[pool, resource, step] < -self.tolerance[resource]:
                 need = -self.free[pool, resource, step]
                 here = (self.pool == pool) & (self.start <= step) & (step < self.start + jobs.run_steps)
                 here &= jobs.demand[:, resource] > 0
-                if spare >= 0:
-                    here[spare] = False
+                here[list(spare)] = False
                 running = np.flatnonzero(here)
                 if not running.size:
                     break

@@ -68,6 +68,19 @@ def columns_of(problem: FleetProblem) -> Columns:
     return Columns(offset, job, first, last, cost_g, jobs.demand, steps)
 
 
+def with_way_out(columns: Columns, left_out_g: FloatArray) -> Columns:
+    """One more column per job, its last, that takes nothing and costs this; (n,), g."""
+    ends, jobs = columns.offset[1:], left_out_g.size
+    return replace(
+        columns,
+        offset=columns.offset + np.arange(jobs + 1),
+        job=np.insert(columns.job, ends, np.arange(jobs)),
+        first=np.insert(columns.first, ends, 0),
+        last=np.insert(columns.last, ends, 0),
+        cost_g=np.insert(columns.cost_g, ends, left_out_g),
+    )
+
+
 def power_of_pairs(problem: FleetProblem) -> FloatArray:
     """IT power of each job in each pool; (n, P), kW."""
     power = problem.jobs.power_kw

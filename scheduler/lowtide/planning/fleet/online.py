@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from lowtide.planning.fleet.board import Board
-from lowtide.planning.fleet.checks import loads, require_sound
-from lowtide.planning.fleet.columns import capacity_of, power_of_pairs, rows_of, with_jobs
-from lowtide.planning.fleet.repair import make_room, round_mix
-from lowtide.planning.fleet.solve import Effort, answer, priced_mix
+from lowtide.planning.fleet.board import Board, sizes
+from lowtide.planning.fleet.checks import ROUNDING, loads, require_sound, tolerances
+from lowtide.planning.fleet.columns import capacity_of, columns_of, power_of_pairs, rows_of, with_jobs, with_way_out
+from lowtide.planning.fleet.groups import merge
+from lowtide.planning.fleet.prices import ascend
+from lowtide.planning.fleet.repair import make_room, start_now
+from lowtide.planning.fleet.solve import answer
 from lowtide.planning.fleet.types import UNPLACED, FleetJobs
 
 if TYPE_CHECKING:
@@ -22,7 +24,13 @@ Policy = Literal["replan", "commit"]
 """``replan``: what has not started may move while others arrive; ``commit``: a promise, once given, stands."""
 
 _DAY_S = 86400.0
-_STEP_EFFORT = Effort(ascent=60)
+_NOT_PLACED = 100.0
+_NOT_COME = 8.0
+"""What a job costs that is left out when prices are made, known or expected: times the dearest use of what it takes.
+
+So prices have an end where not all can fit. That of a known job is far above all it could save; an expected one may not
+come, or come smaller.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +38,17 @@ class OnlineEffort:
     """Limits of the work in each step, in counts.
 
     Attributes:
-        prices: Of the ascent and the linear programme.
+        ascent: Evaluations of the prices, from those of the step before.
+        first_ascent: The same where there are none yet.
         tries: Ways tried to make room for jobs that have no place.
         days: Days of arrivals of which the mean stands for those to come; a week has each weekday once.
         ahead_days: How far ahead arrivals are expected.
         expected_share: What is expected, as a share of that mean: more keeps more room for a rush.
     """
 
-    prices: Effort = _STEP_EFFORT
-    tries: int = 50
+    ascent: int = 120
+    first_ascent: int = 300
+    tries: int = 200
     days: int = 7
     ahead_days: float = 2.0
     expected_share: float = 1.0
@@ -84,7 +94,7 @@ def plan_next(
     """
     placed = standing.start_step != UNPLACED
     fixed = placed if policy == "commit" else placed & (standing.start_step < now)
-    movable = np.flatnonzero(~fixed & (problem.jobs.due_step - problem.jobs.run_steps >= now))
+    movable = np.flatnonzero(~fixed & _can_start(problem.jobs, now))
     if not movable.size:
         return standing
     end = int(problem.jobs.due_step[movable].max())
@@ -93,10 +103,14 @@ def plan_next(
     rest = _rest(problem, standing, fixed, slice(now, end))
     part = replace(rest, jobs=_from_step(rows_of(problem.jobs, movable), now))
     outlook = part if expected is None else replace(rest, jobs=_both(part, _from_step(expected, now)))
+    new_prices = _prices(outlook, movable.size, standing.prices[:, :, now:end], effort)
     board = Board(part)
-    new_prices = _place(board, outlook, standing.prices[:, :, now:end], effort)
+    for job in np.flatnonzero(placed[movable]):
+        board.put(int(job), int(standing.pool[movable[job]]), int(standing.start_step[movable[job]] - now))
+    board.insert(board.unplaced().tolist(), new_prices)
     if board.unplaced().size:
-        board = _place_all(part, standing, movable, now, new_prices, effort)
+        make_room(board, new_prices, effort.tries)
+    start_now(board, columns_of(part), new_prices)
     start, pool, prices = standing.start_step.copy(), standing.pool.copy(), standing.prices.copy()
     start[movable] = np.where(board.start == UNPLACED, UNPLACED, board.start + now)
     pool[movable] = board.pool
@@ -104,38 +118,31 @@ def plan_next(
     return Standing(start, pool, prices)
 
 
-def _place(board: Board, outlook: FleetProblem, before: FloatArray, effort: OnlineEffort) -> FloatArray:
-    """Round the linear programme of the outlook, whose first jobs are those of the board; the new prices."""
-    groups, columns, prices, mix = priced_mix(outlook, effort.prices, before)
-    round_mix(board, groups, columns, mix, prices)
-    if board.unplaced().size:
-        make_room(board, prices, effort.tries)
-    return prices
+def _prices(outlook: FleetProblem, known: int, before: FloatArray, effort: OnlineEffort) -> FloatArray:
+    """What capacity is worth to the jobs of the outlook, the first of which are known; (P, K, T), g per unit and step.
 
-
-def _place_all(
-    part: FleetProblem,
-    standing: Standing,
-    movable: IntArray,
-    now: int,
-    prices: FloatArray,
-    effort: OnlineEffort,
-) -> Board:
-    """Where some found no place: without those that may come, and then what was promised with the new ones added.
-
-    The first that has a place for everybody, else the last: it keeps every promise.
+    Args:
+        before: Those of the step before; zero where there are none.
+    Notes:
+        Prices that only said that not all fit are not taken over: they would be too high for long after.
     """
-    alone = Board(part)
-    _place(alone, part, prices, effort)
-    if not alone.unplaced().size:
-        return alone
-    kept = Board(part)
-    promised = np.flatnonzero(standing.start_step[movable] != UNPLACED)
-    for job in promised:
-        kept.put(int(job), int(standing.pool[movable[job]]), int(standing.start_step[movable[job]] - now))
-    kept.insert(kept.unplaced().tolist())
-    make_room(kept, prices, 4 * effort.tries)
-    return kept
+    groups = merge(outlook)
+    columns, capacity = columns_of(groups.problem), capacity_of(outlook)
+    size = sizes(groups.problem)
+    own_g = np.maximum.reduceat(np.abs(columns.cost_g), columns.offset[:-1])
+    dearest_g = float((own_g / np.where(size > 0, size, np.inf)).max(initial=0.0))  # per step of a whole capacity
+    factor = np.full(size.size, _NOT_COME)
+    factor[groups.of_job[:known]] = _NOT_PLACED
+    columns = with_way_out(columns, own_g + factor * dearest_g * size)
+    unit = (tolerances(outlook) / ROUNDING)[None, :, None]
+    start = np.minimum(before, _NOT_COME * dearest_g / unit) if before.any() else None
+    steps = effort.first_ascent if start is None else effort.ascent
+    return ascend(columns, capacity, steps=steps, start=start).prices
+
+
+def _can_start(jobs: FleetJobs, now: int) -> BoolArray:
+    """Whose window still has room for the run at ``now`` or later; (n,)."""
+    return np.asarray(jobs.due_step - jobs.run_steps >= np.maximum(jobs.release_step, now))
 
 
 def _rest(problem: FleetProblem, standing: Standing, fixed: BoolArray, span: slice) -> FleetProblem:
@@ -202,7 +209,7 @@ def expected_jobs(
         fixed_g=jobs.fixed_g * (effort.expected_share / periods),
         unused=np.zeros(row.size),
     )
-    return rows_of(jobs, np.flatnonzero(jobs.due_step <= problem.steps))
+    return rows_of(jobs, np.flatnonzero((jobs.due_step <= problem.steps) & _can_start(jobs, now + 1)))
 
 
 def coarse_runs(run_steps: IntArray) -> IntArray:

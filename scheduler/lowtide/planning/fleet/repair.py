@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide.planning.fleet.board import placed_emissions_g, price_prefixes
+from lowtide.planning.fleet.columns import priced
 from lowtide.planning.fleet.types import UNPLACED
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _GAIN = 1e-9
 """A move must gain more than this part of what the job emits; else moves between equals would go on for ever."""
+_NEVER = 1e6
+"""Times the dearest price: what a step costs that is to be taken only where there is no other."""
 
 
 def round_mix(board: Board, groups: Groups, columns: Columns, mix: FloatArray, prices: FloatArray) -> None:
@@ -74,6 +77,60 @@ def _reinsert(board: Board, job: int) -> bool:
     return better
 
 
+def start_now(board: Board, columns: Columns, prices: FloatArray) -> None:
+    """Decide who starts in the first step, and give all others the place that costs least later on.
+
+    A job gains by starting now what its best later way costs more at the prices; one that would gain nothing by waiting
+    does not wait. The first step itself is free of charge: what nobody takes of it now is lost. Large jobs choose
+    first, since small ones fit into what they leave.
+
+    Args:
+        board: Every job that has a place keeps one.
+        columns: Of its jobs.
+        prices: (P, K, T), g per unit and step.
+    """
+    values = priced(columns, prices)
+    now = columns.start == 0
+    wait_g = np.minimum.reduceat(np.where(now, np.inf, values), columns.offset[:-1])
+    ways = np.flatnonzero(now)
+    job, pool = columns.job[ways], columns.pool[ways]
+    now_g = values[ways] - (board.jobs.demand[job] * prices[pool, :, 0]).sum(axis=1)
+    better = np.flatnonzero(now_g <= wait_g[job] + _GAIN * np.abs(now_g))
+    order = better[np.lexsort((now_g[better], -board.size[job[better]], -board.jobs.priority[job[better]]))]
+    started: list[int] = []
+    for way in order:
+        if int(job[way]) not in started and _start(board, int(job[way]), int(pool[way]), started, prices):
+            started.append(int(job[way]))
+    _defer(board, started, prices)
+
+
+def _start(board: Board, job: int, pool: int, started: list[int], prices: FloatArray) -> bool:
+    """Start the job now, if all that it drives from their places, none of which has started, find another."""
+    if board.start[job] == 0 and board.pool[job] == pool:
+        return True
+    before = board.snapshot()
+    if board.start[job] != UNPLACED:
+        board.take(job)
+    board.put(job, pool, 0)
+    taken = board.unload(spare=[*started, job])
+    if not board.overloaded().size and not board.insert(taken, prices):
+        return True
+    board.restore(before)
+    return False
+
+
+def _defer(board: Board, started: list[int], prices: FloatArray) -> None:
+    """Move what has not started to where it costs least; it starts now only where it fits nowhere else."""
+    later = prices.copy()
+    later[:, :, 0] += _NEVER * max(1.0, float(prices.max(initial=0.0)))
+    prefixes = price_prefixes(later)
+    placed = board.start != UNPLACED
+    placed[started] = False
+    for job in np.flatnonzero(placed)[np.argsort(-board.size[placed], kind="stable")]:
+        board.take(int(job))
+        board.insert_one(int(job), prefixes)
+
+
 def make_room(board: Board, prices: FloatArray, tries: int) -> None:
     """Place jobs that have no place by moving others away, until nothing more is gained or the tries are spent.
 
@@ -100,7 +157,7 @@ def _squeeze(board: Board, job: int, prices: FloatArray, tries: int) -> tuple[li
     for pool, start in _ways_by_overload(board, job)[:tries]:
         used += 1
         board.put(job, pool, start)
-        taken = board.unload(spare=job)
+        taken = board.unload(spare=[job])
         fits = board.overloaded().size == 0  # what is left may be the job's own excess of an empty pool
         left = board.insert(taken, prices) if fits else taken
         if fits and _is_less(board, left, job):

@@ -100,3 +100,55 @@ def test_expected_jobs_are_the_mean_of_the_days_before() -> None:
     assert work[1].sum() == pytest.approx(work[0][recent].sum())
     assert sorted(expected.release_step.tolist()) == sorted((arrival[recent] + 24).tolist())
     assert expected.release_step.min() > 24
+
+
+def test_a_rush_that_does_not_fit_is_reported_and_its_prices_have_an_end() -> None:
+    problem = queue(count=120, capacity=3.0)
+    expected = expected_jobs(problem, problem.jobs.release_step, now=30)
+    none = np.full(problem.jobs.count, UNPLACED)
+    standing = Standing(none, none, np.zeros((1, 1, STEPS)))
+    highest = []
+    for _ in range(6):
+        standing = plan_next(problem, standing, now=30, expected=expected)
+        highest.append(standing.prices.max())
+    assert (standing.start_step == UNPLACED).any()
+    assert max(highest) <= 2 * highest[0]
+    plan = plan_arrivals(problem)
+    assert not violations(problem, plan)
+    assert {misfit.limit for misfit in plan.misfits} == {"capacity"}
+    assert plan.placed.sum() + len(plan.misfits) == problem.jobs.count
+
+
+def test_a_job_larger_than_the_pool_and_a_window_too_short_are_misfits() -> None:
+    problem = queue(count=6)
+    demand, due = problem.jobs.demand.copy(), problem.jobs.due_step.copy()
+    demand[2], due[4] = 7.0, problem.jobs.release_step[4] + problem.jobs.run_steps[4] - 1
+    problem = replace(problem, jobs=replace(problem.jobs, demand=demand, due_step=due))
+    for arrival in (None, np.zeros(6, np.int64)):
+        plan = plan_arrivals(problem, arrival_step=arrival)
+        assert [(misfit.job, misfit.limit) for misfit in plan.misfits] == [(2, "capacity"), (4, "deadline")]
+        assert not violations(problem, plan)
+
+
+def test_nothing_waits_that_gains_nothing_by_it() -> None:
+    problem = queue(count=6)
+    problem = replace(problem, pools=(replace(problem.pools[0], intensity_g_per_kwh=np.full(STEPS, 300.0)),))
+    assert plan_arrivals(problem).start_step.tolist() == problem.jobs.release_step.tolist()
+
+
+def test_large_jobs_choose_first_and_small_ones_fill_what_they_leave() -> None:
+    problem = queue(count=4, capacity=4.0)
+    fleet = replace(
+        problem.jobs,
+        release_step=np.zeros(4, np.int64),
+        due_step=np.full(4, 30),
+        run_steps=np.array([1, 1, 1, 6]),
+        demand=np.array([[1.0], [1.0], [1.0], [3.0]]),
+    )
+    cheap_now = np.where(np.arange(STEPS) < 6, 100.0, 400.0)
+    problem = replace(problem, jobs=fleet, pools=(replace(problem.pools[0], intensity_g_per_kwh=cheap_now),))
+    none = np.full(4, UNPLACED)
+    after = plan_next(problem, Standing(none, none, np.zeros((1, 1, STEPS))), now=0)
+    assert after.start_step[3] == 0
+    assert sorted(after.start_step.tolist())[:2] == [0, 0]
+    assert after.start_step.max() < 6

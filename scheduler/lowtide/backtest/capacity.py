@@ -10,7 +10,6 @@ import numpy as np
 from lowtide.planning.fleet.columns import with_jobs
 from lowtide.planning.fleet.online import Standing, expected_jobs, plan_next
 from lowtide.planning.fleet.types import UNPLACED, FleetJobs, FleetProblem, Pool
-from lowtide_core.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,16 +70,8 @@ def queue_knowing(came: Came, jobs: ReplayJobs, cpus: float) -> Queue:
 def _played(
     problem: FleetProblem, seen_at: Callable[[int], FleetProblem], progress: Callable[[int], None] | None
 ) -> Queue:
-    """Arrival by arrival: what has not started may move.
-
-    Notes:
-        Prices are carried from step to step. No job gives more for a place than what its dearest step emits; a price
-        above that only says that not all fit, and would grow with every step in which that is so.
-    """
+    """Arrival by arrival: what has not started may move."""
     arrival, count = problem.jobs.release_step, problem.jobs.count
-    demand = problem.jobs.demand[:, 0]
-    dearest_g = float(problem.pools[0].intensity_g_per_kwh.max() * problem.step_s / SECONDS_PER_HOUR)
-    most = dearest_g * float((problem.jobs.power_kw / demand).max())
     start, pool = (np.full(count, UNPLACED, dtype=np.int64) for _ in range(2))
     prices: FloatArray = np.zeros((1, 1, problem.steps))
     plans = np.zeros(count, dtype=np.int64)
@@ -88,7 +79,7 @@ def _played(
         known = np.flatnonzero(arrival <= now)
         seen = seen_at(now)
         plans[known] += (start[known] == UNPLACED) | (start[known] >= now)
-        standing = Standing(start[known], pool[known], np.minimum(prices, most))
+        standing = Standing(start[known], pool[known], prices)
         expected = expected_jobs(seen, arrival, now=now)
         start[known], pool[known], prices = plan_next(with_jobs(seen, known), standing, now=now, expected=expected)
         if progress is not None:

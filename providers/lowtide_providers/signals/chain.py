@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A link that was not used for a zone, and why; ``by_wish``: the user wants the network left alone."""
+    """A link that was not used for a zone, and why.
+
+    Attributes:
+        by_wish: The user wants the network left alone.
+        hint: What to do about it, as far as the source says.
+    """
 
     zone: ZoneId
     source: str
     why: str
     by_wish: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +90,13 @@ class Chain:
         # who was not asked matters only now that nobody is left
         strange = [Skipped(zone, source.name, "it does not cover this zone") for zone, source in self._strange(zones)]
         skipped = tuple(dict.fromkeys([*refused, *strange]))
-        reasons = "; ".join(f"{skip.zone}: {skip.source}, {skip.why.rstrip('.')}" for skip in skipped)
+        reasons = "; ".join(f"{skip.zone}: {_reason(skip)}" for skip in skipped)
+        own_hint = skipped[0].hint if len(skipped) == 1 else ""
         raise NoData(
             f"No source has the intensity of {', '.join(zones)} for {needed}{f' ({reasons})' if reasons else ''}.",
             provider="chain",
             operation=wanted,
-            hint="Shorten the window, or add a source (--signal FILE, lowtide signals).",
+            hint=own_hint or "Shorten the window, or add a source (--signal FILE, lowtide signals).",
             zones=zones,
             skipped=skipped,
         )
@@ -148,6 +155,11 @@ class Chain:
             yield from ((zone, source) for zone in zones for source in self.sources if not source.covers(zone))
 
 
+def _reason(skip: Skipped) -> str:
+    why = skip.why.rstrip(".")
+    return why if why.startswith(skip.source) else f"{skip.source}, {why}"
+
+
 def by_merit(links: tuple[SignalSource, ...], merits: Mapping[str, Merit]) -> tuple[SignalSource, ...]:
     """The links with those of known merit in the order of it, each frame among its own places."""
     ordered = list(links)
@@ -180,7 +192,8 @@ def _first(
         try:
             series = source.fetch(zone, span, wanted)
         except ProviderError as error:
-            refused.append(Skipped(zone, source.name, error.message, by_wish=bool(error.facts.get("offline"))))
+            by_wish = bool(error.facts.get("offline"))
+            refused.append(Skipped(zone, source.name, error.message, by_wish=by_wish, hint=error.hint))
             continue
         missing = series.missing(needed)
         if not missing:

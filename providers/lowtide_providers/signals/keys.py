@@ -94,6 +94,14 @@ def find_keys(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[s
     return found
 
 
+def require_key_ring() -> None:
+    """Raises:
+    InputError: There is no way to the system's key ring.
+    """
+    with _key_ring():
+        pass
+
+
 def from_key_ring(setting: str) -> str:
     """The key that the system keeps.
 
@@ -129,7 +137,7 @@ def _key_ring() -> Iterator[Any]:
     except ImportError:
         raise InputError(
             "The system's key ring cannot be used: the package keyring is missing.",
-            hint="pip install 'lowtide[keyring]', or keep the key in the environment.",
+            hint="Install it (pip install keyring), or keep the key in the environment or the settings.",
         ) from None
     try:
         yield keyring

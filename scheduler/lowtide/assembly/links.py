@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lowtide.assembly.history import NAME as HISTORY
 from lowtide.assembly.history import HistorySource
 from lowtide.assembly.judged import JudgedSource
+from lowtide_core.errors import InputError
 from lowtide_providers.signals.chain import Chain, no_merits
 from lowtide_providers.signals.registry import ACTUAL_ONLY, DEFAULT_CHAIN, EMBEDDED, build_source
 
@@ -45,9 +46,19 @@ class Links:
         Raises:
             InputError: A name is not a source.
         """
+        if _is_history(signal) and not self.own(signal):
+            raise InputError(
+                f"There is nothing recorded for {signal} to forecast from.",
+                hint="lowtide signals record ZONE, hourly from cron, keeps what sources say; lowtide serve does too.",
+                source=signal,
+            )
         names = (signal,) if signal else EMBEDDED if embedded else self.chosen or DEFAULT_CHAIN
         ours = not (signal or embedded or self.chosen)  # whoever names sources has said which go first
         return Chain(tuple(link for name in names for link in self._links(name)), self.merits if ours else no_merits)
+
+    def own(self, name: str = HISTORY) -> tuple[SignalSource, ...]:
+        """lowtide's own forecasts: one source over each record, or the one of that name; none where none is kept."""
+        return tuple(self._links(name))
 
     def merits(self, zone: ZoneId) -> Mapping[str, Merit]:
         """What each source's forecasts were worth in the zone lately, by its name.
@@ -72,10 +83,11 @@ class Links:
         return tuple(build_source(name, settings) for name in names if name not in EMBEDDED)
 
     def actuals(self, signal: str = "") -> tuple[SignalSource, ...]:
-        """Every source that could have actuals, the one that a job demanded first."""
+        """Every source that could have actuals, the one that a job demanded first; a model has none."""
         demanded = (signal.removeprefix(f"{HISTORY}:"),) if signal and signal != HISTORY else ()
         named = tuple(name for name in self.chosen or DEFAULT_CHAIN if not _is_history(name))
-        return tuple(build_source(name, self.settings) for name in dict.fromkeys((*demanded, *named, *ACTUAL_ONLY)))
+        names = dict.fromkeys((*demanded, *named, *ACTUAL_ONLY))
+        return tuple(build_source(name, self.settings) for name in names if name not in EMBEDDED)
 
     def _links(self, name: str) -> Iterator[SignalSource]:
         """The sources of one name: ``history`` stands for one over each source that was recorded."""

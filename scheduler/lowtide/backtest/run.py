@@ -12,7 +12,6 @@ from lowtide.backtest.files import read_came, read_issued
 from lowtide.backtest.forecasts import WARM_UP_H, corrected, made_for
 from lowtide.backtest.jobs import arrivals
 from lowtide.backtest.jobs_file import read_past_jobs
-from lowtide.backtest.made import PERFECT
 from lowtide.backtest.progress import counter
 from lowtide.backtest.question import require_sense
 from lowtide.backtest.zones import ReplayTerms, replay_zone, total
@@ -102,8 +101,6 @@ def _first_arrival_s(came: Came, issued: Issued | None, question: Question) -> f
         return question.from_s - came.start_s
     if issued is not None:
         return float(issued.issued_s[0]) + question.correct * WARM_UP_H * SECONDS_PER_HOUR
-    if question.forecaster == PERFECT:
-        return 0.0
     hours = came.values.size * came.step_s / SECONDS_PER_HOUR
     return min(WARM_UP_H, hours // 4) * SECONDS_PER_HOUR
 

@@ -34,6 +34,12 @@ def set_value(key: str, value: str | None, keyring: bool) -> None:
         raise InputError(f"{key!r} is no secret.", hint=f"The key ring is for {', '.join(SECRETS)}.")
     if value is None and key not in SECRETS:
         raise InputError(f"No value for {key!r} is given.", hint=f"lowtide config set {key} VALUE")
+    if keyring:
+        from lowtide_providers.signals.keys import require_key_ring
+
+        require_key_ring()
+    if key == "signals" and value:
+        _require_sources(wiring, value)
     if value is None:
         value = str(click.prompt(key, hide_input=True, err=True))
     if keyring:
@@ -50,6 +56,19 @@ def set_value(key: str, value: str | None, keyring: bool) -> None:
     kept_in = write_setting(wiring.environ, key, value)
     shown = _CLEARED if not value.strip() else _SECRET if key in SECRETS else value
     click.echo(f"{key} = {shown}, kept in {kept_in}")
+
+
+def _require_sources(wiring: Wiring, value: str) -> None:
+    """Refuses a chain with a name that is no source now, before every later command does.
+
+    Raises:
+        InputError: A name is not a source.
+    """
+    from lowtide_providers.signals.registry import HISTORY, build_source
+
+    for name in filter(None, (part.strip() for part in value.split(","))):
+        if name.partition(":")[0] != HISTORY:
+            build_source(name, wiring.signal_settings())
 
 
 @command.command("unset")

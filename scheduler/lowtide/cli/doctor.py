@@ -46,9 +46,12 @@ def _keys(wiring: Wiring) -> list[tuple[str, str]]:
     from lowtide_providers.signals.keys import KEY_NAMES
 
     found = wiring.keys
+    begun = {key.source for key in KEY_NAMES if key.setting in found}
     lines = []
     for key in KEY_NAMES:
         if key.setting not in found:
+            if key.source in begun:
+                lines.append((f"key {key.source}", f"{key.setting} is missing: lowtide config set {key.setting} ..."))
             continue
         where = found[key.setting].where
         others = [name for name in key.environ if wiring.environ.get(name) and name != where]

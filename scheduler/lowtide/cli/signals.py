@@ -87,7 +87,7 @@ def command(context: click.Context, zone: str, probe: bool, as_json: bool) -> No
 
 def _sources(wiring: Wiring) -> tuple[list[SignalSource], list[str]]:
     """Every source that could be named, without files that are not set; and why some of other packages are none."""
-    from lowtide_providers.signals.registry import BUILT_IN, HISTORY, build_source, foreign_names
+    from lowtide_providers.signals.registry import BUILT_IN, build_source, foreign_names
 
     links = wiring.links()
     chosen = (name for name in wiring.settings.signals if not _is_history(name))
@@ -98,7 +98,7 @@ def _sources(wiring: Wiring) -> tuple[list[SignalSource], list[str]]:
             sources.append(build_source(name, links.settings))
         except InputError as error:
             broken.append(error.message)
-    return [*sources, *links.chain(HISTORY).sources], broken
+    return [*sources, *links.own()], broken
 
 
 def _rows(wiring: Wiring, sources: list[SignalSource], zone: ZoneId | None, *, probe: bool) -> list[_Row]:
@@ -257,8 +257,17 @@ def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
         if home is None:
             raise InputError("No zone is named and home is not set.", hint="lowtide signals record DE FR")
         named = (home.zone,)
+    since_utc = _since(since, now_utc)
     with wiring.store() as store:
-        notes = wiring.recorder(store).record(named, now_utc, since_utc=_since(since, now_utc))
+        recorder = wiring.recorder(store)
+        for zone in named:
+            if not any(source.covers(zone) for source in recorder.sources):
+                raise InputError(
+                    f"No source of {zone} can be recorded.",
+                    hint=f"lowtide signals --zone {zone} tells which source would need which key.",
+                    zone=zone,
+                )
+        notes = recorder.record(named, now_utc, since_utc=since_utc)
     if notes is None:
         raise StateError(
             "Another process of this machine is recording.", hint="Ask again when it is done: lowtide signals record."
@@ -268,8 +277,11 @@ def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
 
         click.echo(json.dumps([note._asdict() for note in notes], indent=2))
     else:
-        click.echo("\n".join(f"{n.zone:<12} {n.source:<16} {n.said}" for n in notes) or "nothing was due")
-    return 4 if notes and all(note.failed for note in notes) else 0
+        click.echo(
+            "\n".join(f"{n.zone:<12} {n.source:<16} {n.said}" for n in notes)
+            or "nothing was due: all of it was recorded lately"
+        )
+    return 4 if any(note.failed for note in notes) and not any(note.kept for note in notes) else 0
 
 
 def _since(text: str, now_utc: datetime) -> datetime | None:

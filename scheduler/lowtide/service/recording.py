@@ -39,12 +39,13 @@ ACTUALS: tuple[SeriesKind, ...] = ("actual", "estimated")
 
 
 class Noted(NamedTuple):
-    """What happened with one source and zone: one line in words, and whether it failed."""
+    """What happened with one source and zone: one line in words, whether it failed, and whether anything was kept."""
 
     zone: ZoneId
     source: str
     said: str
     failed: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Recorder:
     def _ask(self, ask: Callable[[], str], source: SignalSource, zone: ZoneId, what: str) -> Noted:
         """What came of a question; that a source has nothing to say, or a key's plan not this, is no failure."""
         try:
-            return Noted(zone, source.name, ask())
+            return Noted(zone, source.name, ask(), kept=True)
         except NoData as error:
             return Noted(zone, source.name, f"no {what}: {error.message}")
         except Rejected as error:
@@ -137,7 +138,7 @@ def round_of(recorder: Recorder, zones: Sequence[ZoneId], now_utc: datetime) -> 
         notes = recorder.record(zones, now_utc) or ()
     except LowtideError as error:
         return TickReport(did=(), failed=(f"record: {error}",))
-    said = [(note.failed, f"recorded {note.zone} from {note.source}: {note.said}") for note in notes]
+    said = [(note.failed, f"{note.zone} from {note.source}: {note.said}") for note in notes]
     return TickReport(
         did=tuple(line for failed, line in said if not failed), failed=tuple(line for failed, line in said if failed)
     )

@@ -264,10 +264,11 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
     rows = [f"{iso(hour)},{'' if hour in (700, 701) else value}" for hour, value in enumerate(measured(2))]
     path = tmp_path / "gap.csv"
     path.write_text("\n".join(["start_utc,intensity_g_per_kwh", *rows]) + "\n")
-    found = printed(capsys, "--actual", str(path), "--forecaster", "perfect", "--job-hours", "4")
+    asked = ("--actual", str(path), "--forecaster", "perfect", "--job-hours", "4", "--from", iso(0))
+    found = printed(capsys, *asked)
     assert found["left_out"]["gap"] == 28 + 1
     assert found["jobs"] == 24 * DAYS - 27 - 29
-    assert run(["backtest", "--actual", str(path), "--forecaster", "perfect", "--job-hours", "4"]) == 0
+    assert run(["backtest", *asked]) == 0
     assert "not counted: 29 jobs with a gap in what came" in capsys.readouterr().out
 
 
@@ -386,3 +387,15 @@ def test_where_nothing_can_be_saved_it_says_so(capsys: pytest.CaptureFixture[str
 def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str], actual: str) -> None:
     assert run(["backtest", "--actual", actual, "--forecaster", "perfect", "--job-hours", "4"]) == 0
     assert capsys.readouterr().err == "", "stderr is no terminal here"
+
+
+def test_who_knew_it_all_is_tried_on_the_same_jobs_as_a_forecaster(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [f"{iso(hour)},{value}" for hour, value in enumerate(measured(2))]
+    path = tmp_path / "came.csv"
+    path.write_text("\n".join(["start_utc,intensity_g_per_kwh", *rows]) + "\n")
+    asked = ("--actual", str(path), "--job-hours", "4")
+    knew, learned = (printed(capsys, *asked, "--forecaster", name) for name in ("perfect", "profile7"))
+    assert knew["jobs"] == learned["jobs"]
+    assert knew["oracle_saved_pct"] == pytest.approx(learned["oracle_saved_pct"])

@@ -14,8 +14,15 @@ import pytest
 import responses
 from tests.contract import fakes_eu, fakes_keyed, fakes_power
 
+from lowtide.planning.solve import require_plan, solve
+from lowtide.planning.types import Candidate, PlanProblem
+from lowtide.service.replaying import replay
+from lowtide.store import open_store
+from lowtide.store.archive import Question, question_to_text
+from lowtide.store.jobs import NewPlan
+from lowtide.testing.jobs import job_spec
 from lowtide_core.errors import InputError, NoData, ProviderError, Rejected, Unavailable
-from lowtide_core.places import ZoneId
+from lowtide_core.places import LOCAL, ZoneId
 from lowtide_core.ports import SignalSource
 from lowtide_core.series import LIFECYCLE_CONSUMPTION, Frame, SignalSeries
 from lowtide_core.spans import Span, iso_utc
@@ -255,3 +262,23 @@ def test_without_a_key_nothing_is_asked() -> None:
     with pytest.raises(Rejected) as caught:
         source.fetch(GB, SPAN, "forecast")
     assert caught.value.facts["reason"] == "key"
+
+
+@pytest.mark.usefixtures("network")
+def test_a_plan_made_of_it_is_made_again_from_the_archive_bit_for_bit(
+    source: SignalSource, zone: ZoneId, tmp_path: Path
+) -> None:
+    if not _has_forecasts(source, zone):
+        return
+    series = source.fetch(zone, SPAN, "forecast")
+    place = Candidate(LOCAL, zone, series, power_w=1000 / 3, pue=1.1)
+    problem = PlanProblem(SPAN.start_utc, SPAN.end_utc, 9876.5, (place,), baseline=place)
+    plan = require_plan(solve(problem), problem)
+    with open_store(tmp_path / "lowtide.db") as store:
+        planned = NewPlan(plan, store.signals.add_all({zone: series}), question_to_text(Question(problem)))
+        job_id = store.jobs.add(job_spec(NOW), planned, "key", NOW, "test", "quoted")
+    with open_store(tmp_path / "lowtide.db") as later:
+        found = replay(later, job_id, 1)
+    assert found.unlike == ()
+    assert found.anew == plan
+    assert plan.forecast.frame == source.frame

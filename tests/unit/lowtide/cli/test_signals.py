@@ -187,3 +187,57 @@ def test_sources_of_other_packages_and_files_stand_in_the_table(
     assert (found["own.csv"]["operator"], found["own.csv"]["role"], found["own.csv"]["zones"]) == ("a file", "chain", 1)
     assert run(["signals"]) == 0
     assert "The source torn cannot be used, it made no source but a value of type int" in capsys.readouterr().out
+
+
+def test_a_zone_of_which_nothing_can_be_recorded_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["signals", "record", "US-CAL-CISO"]) == 2
+    said = capsys.readouterr().err
+    assert "No source of US-CAL-CISO can be recorded." in said
+    assert "lowtide signals --zone US-CAL-CISO" in said
+
+
+def test_a_round_in_which_nothing_was_kept_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["signals", "record", "FR"]) == 4, "offline: nobody answers"
+    assert "eco2mix has no forecast" in capsys.readouterr().out
+    monkeypatch.delenv("LOWTIDE_OFFLINE")
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    seconds = [int((now + hour * HOUR).timestamp()) for hour in range(-20, 20)]
+    came = [100.0 if hour < 20 else None for hour in range(40)]
+    expected = [None if hour < 20 else 90.0 for hour in range(40)]
+    with responses.RequestsMock() as mock:
+        mock.get(
+            "https://api.energy-charts.info/co2eq",
+            json={"unix_seconds": seconds, "co2eq": came, "co2eq_forecast": expected, "deprecated": False},
+        )
+        assert run(["config", "set", "signals", "energy-charts,climatology"]) == 0
+        assert run(["signals", "record", "FR"]) == 0
+    assert "1 days are known" in capsys.readouterr().out
+
+
+def test_a_chain_with_a_strange_name_is_refused_when_it_is_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "set", "signals", "gb-neso,foo"]) == 2
+    assert "'foo' is not a source" in capsys.readouterr().err
+    assert run(["config", "set", "signals", "co2signal"]) == 2
+    assert "gone" in capsys.readouterr().err
+    assert run(["config", "set", "signals", "gb-neso,history,climatology"]) == 0
+
+
+def test_a_source_that_is_demanded_says_itself_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["plan", "--zone", "DE", "--duration", "4h", "--deadline", "24h", "--power", "300W", "--signal"]
+    assert run([*asked, "entsoe"]) == 4
+    said = capsys.readouterr().err
+    assert "entsoe_token" in said
+    assert "Shorten the window" not in said
+    assert run([*asked, "history"]) == 2
+    assert "signals record" in capsys.readouterr().err
+
+
+def test_half_an_account_is_told_by_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATTTIME_USER", "invented")
+    assert run(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "watttime_user, from WATTTIME_USER" in said
+    assert "watttime_password is missing" in said
+    assert "invented" not in said

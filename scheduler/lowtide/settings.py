@@ -81,7 +81,7 @@ def paths(environ: Mapping[str, str]) -> Paths:
 
     from pathlib import Path  # 5 ms, and not every command keeps something
 
-    state = Path(environ.get("LOWTIDE_STATE") or _base(environ, "XDG_STATE_HOME", ".local/state"))
+    state = Path(state_path(environ))
     return Paths(
         config_file=Path(config_path(environ)),
         state=state,
@@ -93,6 +93,11 @@ def paths(environ: Mapping[str, str]) -> Paths:
 def config_path(environ: Mapping[str, str]) -> str:
     """The configuration file."""
     return environ.get("LOWTIDE_CONFIG") or f"{_base(environ, 'XDG_CONFIG_HOME', '.config')}/config.toml"
+
+
+def state_path(environ: Mapping[str, str]) -> str:
+    """Folder of what must not be lost."""
+    return environ.get("LOWTIDE_STATE") or _base(environ, "XDG_STATE_HOME", ".local/state")
 
 
 def cache_path(environ: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lowtide.settings import Paths, Settings, cache_path, load_settings, paths
+from lowtide.settings import Paths, Settings, cache_path, load_settings, paths, state_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,18 +82,15 @@ class Wiring:
 
     def links(self, as_of_utc: datetime | None = None, *, tries: int = 4) -> Links:
         """The sources of this process, and what is known of them."""
-        from lowtide.assembly.history import predict
         from lowtide.assembly.links import Links
 
         settings = self.signal_settings(as_of_utc, tries=tries)
-        return Links(settings, self.histories, predict, self.settings.signals)
+        return Links(settings, f"{state_path(self.environ)}/histories", self.settings.signals)
 
     @property
     def histories(self) -> Histories:
         """The files of what was recorded."""
-        from lowtide.histories import Histories
-
-        return Histories(self.paths.state / "histories")
+        return self.links().histories
 
     def recorder(self, store: Store) -> Recorder:
         """Keeps what the sources say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_core.errors import NoData, ProviderError
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from lowtide_core.spans import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A link that was not used for a zone, and why.
 
     Attributes:
@@ -32,8 +31,7 @@ class Skipped:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Merit:
+class Merit(NamedTuple):
     """What a source's forecasts were worth in a zone: the share of the possible saving that plans on them captured.
 
     Attributes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lowtide_core.errors import InputError
 
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class KeyName:
+class KeyName(NamedTuple):
     """One key, account name or address of a source.
 
     Attributes:
@@ -55,8 +53,7 @@ IN_KEY_RING = "keyring"
 _SERVICE = "lowtide"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundKey:
+class FoundKey(NamedTuple):
     """A key and where it stood: ``settings``, ``key ring``, or a name of the environment."""
 
     name: KeyName

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_core.errors import InputError, LowtideError, nearest
 from lowtide_core.ports import SignalSource
@@ -38,8 +38,7 @@ ACTUAL_ONLY = ("eia930", "eco2mix")
 EMBEDDED = ("climatology", "static")
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """What a source says of itself before it is asked.
 
     Attributes:

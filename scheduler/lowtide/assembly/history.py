@@ -12,6 +12,7 @@ from lowtide.histories import RecordName
 from lowtide_core.errors import NoData
 from lowtide_core.series import SignalSeries
 from lowtide_core.spans import from_epoch_s, iso_utc
+from lowtide_providers.signals.registry import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray, Frame
     from lowtide_core.spans import Span
 
-NAME = "history"
+NAME = HISTORY
 HOUR = timedelta(hours=1)
 
 HORIZON_H = 120

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lowtide.assembly.history import NAME as HISTORY
-from lowtide.assembly.history import HistorySource
-from lowtide.assembly.judged import JudgedSource
 from lowtide_core.errors import InputError
 from lowtide_providers.signals.chain import Chain, no_merits
-from lowtide_providers.signals.registry import ACTUAL_ONLY, DEFAULT_CHAIN, EMBEDDED, build_source
+from lowtide_providers.signals.registry import ACTUAL_ONLY, DEFAULT_CHAIN, EMBEDDED, HISTORY, build_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lowtide.histories import Histories, Recorded
+    from lowtide.assembly.history import HistorySource
+    from lowtide.histories import Histories
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource
-    from lowtide_core.series import FloatArray, Frame
+    from lowtide_core.series import Frame
     from lowtide_providers.signals.chain import Merit
     from lowtide_providers.signals.registry import SignalSettings
 
@@ -28,14 +26,22 @@ class Links:
     """The sources of one process.
 
     Attributes:
-        predict: The built-in forecaster over a record; see ``HistorySource``.
+        records_dir: Folder of what was recorded.
         chosen: Names that the user set, first to last; empty is the built-in chain.
     """
 
     settings: SignalSettings
-    histories: Histories
-    predict: Callable[[Recorded, int], FloatArray]
+    records_dir: str
     chosen: tuple[str, ...] = ()
+
+    @property
+    def histories(self) -> Histories:
+        """What was recorded."""
+        from pathlib import Path
+
+        from lowtide.histories import Histories
+
+        return Histories(Path(self.records_dir))
 
     def chain(self, signal: str = "", *, embedded: bool = False) -> Chain:
         """The sources to try.
@@ -94,6 +100,8 @@ class Links:
         if name in EMBEDDED:
             yield build_source(name, self.settings)
         elif not _is_history(name):
+            from lowtide.assembly.judged import JudgedSource  # what it needs costs more than a plan on climatology
+
             source = build_source(name, self.settings)
             ours = self._over(source.name, source.frame)
             yield JudgedSource(source, self.histories, ours, self.settings.as_of_utc)
@@ -106,7 +114,9 @@ class Links:
 
     def _over(self, of: str, frame: Frame) -> HistorySource:
         """lowtide's own forecasts over the record of a source."""
-        return HistorySource(of, frame, self.histories, self.predict, self.settings.as_of_utc)
+        from lowtide.assembly.history import HistorySource, predict
+
+        return HistorySource(of, frame, self.histories, predict, self.settings.as_of_utc)
 
     def _place(self, name: str) -> int:
         order = (*self.chosen, *DEFAULT_CHAIN)

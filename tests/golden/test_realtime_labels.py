@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
 
 ZONES = ("DE", "FR", "AU-NSW", "US-MIDA-PJM", "US-NY-NYIS", "JP-KN")
-"""Zones in which the settled hours of 2022 tell one label from the next. In others (CISO, CA-ON, GB, IE) both fit within
-0.01 of correlation, so nothing is claimed of them."""
+"""Zones in which the settled hours of 2022 tell one label from the next. In others (CISO, CA-ON, GB, IE) both fit
+within 0.01 of correlation, so nothing is claimed of them."""
 
 
 @cache

@@ -36,13 +36,18 @@ def wait_until(actor: Actor, record: JobRecord, wiring: Wiring, holds: Callable[
     return record
 
 
+_LONGEST_NAME = 16
+"""Of a job in the table; the others are cut, and ``show`` has them whole."""
+
+
 def job_row(record: JobRecord, store: Store, now_utc: datetime) -> tuple[str, ...]:
-    """Job, state, when, where, quote, so far, why."""
+    """Job with its name, state, when, where, quote, so far, why."""
     settlement = store.settlements.latest(record.job_id)
     realised = settlement["realised"]["emissions_g"] if settlement else None
     segment = record.plan.segments[0]
+    name = record.spec.name
     return (
-        record.job_id,
+        f"{record.job_id} {name if len(name) <= _LONGEST_NAME else f'{name[: _LONGEST_NAME - 1]}…'}".rstrip(),
         SHOWN[record.state],
         _when(record, now_utc),
         segment.zone if segment.region == LOCAL else segment.region,

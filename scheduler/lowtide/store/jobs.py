@@ -140,6 +140,9 @@ class AttemptEnd:
     exit_status: int | None
 
 
+_NEWEST_FIRST = (jobs.c.submitted_utc_s.desc(), jobs.c.job_id)
+
+
 class JobStore:
     """Named questions about jobs, and compare-and-set moves."""
 
@@ -179,9 +182,10 @@ class JobStore:
                 return _records(connection, found[:1])[0]
             if found:
                 raise InputError(f"Several jobs begin with {name!r}.", hint="Give more of the id.", job=name)
-            newest = connection.execute(select(jobs.c.job_id).order_by(jobs.c.submitted_utc_s.desc()).limit(200))
-            known = [row.job_id for row in newest]
-        hint = nearest(name, known) or "lowtide jobs lists them."
+            newest = _records(connection, connection.execute(_jobs().order_by(*_NEWEST_FIRST).limit(200)).all())
+        of_name = next((record.job_id for record in newest if name and record.spec.name == name), None)
+        near = nearest(name, [record.job_id for record in newest]) or "lowtide jobs lists them."
+        hint = f"The newest job of that name is {of_name}." if of_name else near
         raise InputError(f"There is no job {name!r}.", hint=hint, job=name)
 
     def find(
@@ -192,7 +196,7 @@ class JobStore:
         limit: int | None = None,
     ) -> tuple[JobRecord, ...]:
         """Jobs in these states (None is all), submitted since then, the newest first."""
-        query = _jobs().order_by(jobs.c.submitted_utc_s.desc(), jobs.c.job_id)
+        query = _jobs().order_by(*_NEWEST_FIRST)
         if states is not None:
             query = query.where(jobs.c.state.in_(states))
         if since_utc is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import import_module
 
@@ -35,3 +36,13 @@ def test_every_option_is_shown_by_help_or_by_more(verb: str, capsys: pytest.Capt
     command = import_module(f"lowtide.cli.{verb}").command
     options = [name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts]
     assert not [name for name in options if not re.search(rf"^  {re.escape(name)}\b", shown, re.MULTILINE)]
+
+
+def test_a_named_job_is_known_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["submit", "--duration", "5s", "--deadline", "60s", "--zone", "DE", "--signal", "climatology"]
+    assert run([*asked, "--name", "a rather long name of a job", "--json", "--", "true"]) == 0
+    job_id = json.loads(capsys.readouterr().out)["job_id"]
+    assert run(["jobs"]) == 0
+    assert f"{job_id} a rather long n…" in capsys.readouterr().out
+    assert run(["show", "a rather long name of a job"]) == 2
+    assert f"The newest job of that name is {job_id}." in capsys.readouterr().err

@@ -6,19 +6,16 @@ made anew from the store at any time.
 
 from __future__ import annotations
 
-import json
-import os
-import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
-from zipfile import BadZipFile
 
 import numpy as np
 
-from lowtide_core.errors import InputError, LowtideError
+from lowtide_core.errors import InputError
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame
+from lowtide_providers.arrays_file import DAMAGED, read, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
 HOUR_S = 3600.0
 MOST_HOURS = 4 * 8784
 """Four years: what lies before teaches little of a grid that changes."""
-
-_DAMAGED = (BadZipFile, EOFError, KeyError, LowtideError, OSError, RuntimeError, TypeError, ValueError, zlib.error)
-"""What a torn or strange file makes numpy and json raise."""
 
 
 class RecordName(NamedTuple):
@@ -129,7 +123,7 @@ class Histories:
         """The record; None where there is none, or a damaged one: it is made anew from the store."""
         try:
             return _loaded(self._path(name))
-        except _DAMAGED:
+        except DAMAGED:
             return None
 
     def keep(self, recorded: Recorded) -> None:
@@ -147,22 +141,8 @@ class Histories:
             "start_s": recorded.start_s,
             "said": dict(recorded.said),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            with unfinished.open("xb") as file:
-                np.savez(
-                    file,
-                    said=np.array(json.dumps(said)),
-                    intensity_g_per_kwh=recorded.intensity_g_per_kwh,
-                    **{f"learnt_{name}": array for name, array in recorded.learnt.items()},  # type: ignore[arg-type]
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        learnt = {f"learnt_{name}": array for name, array in recorded.learnt.items()}
+        write_whole(path, said, {"intensity_g_per_kwh": recorded.intensity_g_per_kwh, **learnt})
 
     def names(self) -> tuple[RecordName, ...]:
         """What there are records of, in alphabetical order; told by the names of the files alone."""
@@ -188,16 +168,14 @@ def _parsed(stem: str) -> RecordName | None:
 
 
 def _loaded(path: Path) -> Recorded:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        said = json.loads(str(file["said"]))
-        learnt = {name.removeprefix("learnt_"): file[name] for name in file.files if name.startswith("learnt_")}
-        values = file["intensity_g_per_kwh"]
+    said, arrays = read(path)
+    learnt = {name.removeprefix("learnt_"): array for name, array in arrays.items() if name.startswith("learnt_")}
     return Recorded(
         zone=ZoneId(said["zone"]),
         source=said["source"],
         frame=Frame(*said["frame"]),
         start_s=float(said["start_s"]),
-        intensity_g_per_kwh=values,
+        intensity_g_per_kwh=arrays["intensity_g_per_kwh"],
         learnt=learnt,
         said=said["said"],
     )

@@ -78,9 +78,8 @@ def half_hours(start: datetime, count: int) -> list[dict[str, object]]:
     ]
 
 
-def test_what_a_login_node_recorded_serves_nodes_without_network(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def record_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a login node does, where the network answers."""
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
     monkeypatch.delenv("LOWTIDE_OFFLINE")
     with responses.RequestsMock() as mock:
@@ -89,6 +88,12 @@ def test_what_a_login_node_recorded_serves_nodes_without_network(
             json={"data": half_hours(start, 150)},
         )
         assert run(["signals", "record", "GB"]) == 0
+
+
+def test_what_a_login_node_recorded_serves_nodes_without_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_online(monkeypatch)
     said = capsys.readouterr().out
     assert "forecast" in said
     assert "actual" in said
@@ -108,14 +113,7 @@ def test_what_a_login_node_recorded_serves_nodes_without_network(
 def test_an_answer_that_is_too_old_is_used_offline_only_when_said_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
-    monkeypatch.delenv("LOWTIDE_OFFLINE")
-    with responses.RequestsMock() as mock:
-        mock.get(
-            re.compile(r"https://api\.carbonintensity\.org\.uk/.*"),
-            json={"data": half_hours(start, 150)},
-        )
-        assert run(["signals", "record", "GB"]) == 0
+    record_online(monkeypatch)
     capsys.readouterr()
     cache = Path(str(Wiring().signal_settings().cache_dir))
     two_hours_ago = datetime.now(UTC) - timedelta(hours=2)

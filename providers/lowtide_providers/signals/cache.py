@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
-import numpy as np
-
-from lowtide_core.errors import InputError, LowtideError, NoData, Unavailable
+from lowtide_core.errors import InputError, NoData, Unavailable
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame, SignalSeries
 from lowtide_core.spans import Span, iso_utc, parse_iso_utc
+from lowtide_providers.arrays_file import DAMAGED, read, write_whole
 from lowtide_providers.locks import locked
 from lowtide_providers.signals.clock import now_utc
 
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
 
 _FORECAST_MARGIN = timedelta(hours=6)
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-_DAMAGED = (BadZipFile, EOFError, KeyError, LowtideError, OSError, TypeError, ValueError)
-"""What a torn or strange file makes numpy, json and the core raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,7 @@ def _kept(folder: Path, now_utc: datetime, max_age_s: float, notes: list[str]) -
             return
         try:
             yield _loaded(path)
-        except _DAMAGED:
+        except DAMAGED:
             notes.append(f"damaged cache file {path.name} was passed over")
 
 
@@ -159,28 +154,14 @@ def _keep(folder: Path, series: SignalSeries, asked: Span, now_utc: datetime) ->
         "asked": [iso_utc(asked.start_utc), iso_utc(asked.end_utc)],
     }
     arrays = {name: getattr(series, name) for name in _ARRAYS if getattr(series, name) is not None}
-    folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"{now_utc.strftime(_STAMP)}_{os.urandom(4).hex()}.npz"
-    unfinished = final.with_name(f".{final.name}")
-    try:
-        with unfinished.open("xb") as file:
-            np.savez(file, said=np.array(json.dumps(said)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(final)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_whole(folder / f"{now_utc.strftime(_STAMP)}_{os.urandom(4).hex()}.npz", said, arrays)
 
 
 _ARRAYS = ("intensity_g_per_kwh", "low_g_per_kwh", "high_g_per_kwh")
 
 
 def _loaded(path: Path) -> tuple[SignalSeries, Span]:
-    # opened here, because numpy leaves a torn archive open
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        said = json.loads(str(file["said"]))
-        arrays = {name: file[name] for name in _ARRAYS if name in file.files}
+    said, arrays = read(path)
     asked = Span(*(parse_iso_utc(text) for text in said.pop("asked")))
     issued, fetched = said.pop("issued_at"), said.pop("fetched_at")
     series = SignalSeries(

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray, Frame
     from lowtide_core.spans import Span
 
-NAME = HISTORY
 HOUR = timedelta(hours=1)
 
 HORIZON_H = 120
@@ -56,7 +55,7 @@ class HistorySource:
 
     @property
     def name(self) -> str:
-        return f"{NAME}:{self.of}"
+        return f"{HISTORY}:{self.of}"
 
     def covers(self, zone: ZoneId) -> bool:
         return self._record(zone) in self.histories.names()

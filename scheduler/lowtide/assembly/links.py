@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lowtide_core.errors import InputError
@@ -60,7 +61,9 @@ class Links:
             )
         names = (signal,) if signal else EMBEDDED if embedded else self.chosen or DEFAULT_CHAIN
         ours = not (signal or embedded or self.chosen)  # whoever names sources has said which go first
-        return Chain(tuple(link for name in names for link in self._links(name)), self.merits if ours else no_merits)
+        return Chain(
+            tuple(link for name in names for link in self._links(name)), cache(self.merits) if ours else no_merits
+        )
 
     def own(self, name: str = HISTORY) -> tuple[SignalSource, ...]:
         """lowtide's own forecasts: one source over each record, or the one of that name; none where none is kept."""

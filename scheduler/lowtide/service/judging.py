@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.assembly.history import HORIZON_H, history_of
-from lowtide.assembly.history import NAME as HISTORY
 from lowtide.assembly.learnt import Learnt, keep
 from lowtide.backtest.correction import Candidate, candidates, chosen
 from lowtide.backtest.issued import Came, Issued, hourly_issues, newest_of_each_step
@@ -22,6 +21,7 @@ from lowtide.histories import HOUR_S, hourly
 from lowtide_core.errors import LowtideError
 from lowtide_core.spans import Span, from_epoch_s
 from lowtide_providers.signals.chain import Merit
+from lowtide_providers.signals.registry import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

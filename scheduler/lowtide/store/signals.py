@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, NewType
 
 import numpy as np
 from sqlalchemy import func, select
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray, SeriesKind
 
 VintageId = NewType("VintageId", str)
-
-
-class Kept(NamedTuple):
-    """How much is kept of one zone from one source: vintages, the time from the first step to the last, the newest."""
-
-    zone: ZoneId
-    source: str
-    kind: SeriesKind
-    vintages: int
-    span: Span
-    fetched_utc: datetime | None
 
 
 class SignalStore:
@@ -109,29 +98,6 @@ class SignalStore:
         with self._database.begin() as connection:
             newest_s = connection.execute(query).scalar()
         return None if newest_s is None else from_epoch_s(newest_s)
-
-    def spans(self) -> tuple[Kept, ...]:
-        """What is kept of each zone, source and kind, in that order."""
-        named = (vintages.c.zone, vintages.c.source, vintages.c.kind)
-        query = (
-            select(
-                *named,
-                func.count(),
-                func.min(vintages.c.start_utc_s),
-                func.max(vintages.c.end_utc_s),
-                func.max(vintages.c.fetched_utc_s),
-            )
-            .group_by(*named)
-            .order_by(*named)
-        )
-        with self._database.begin() as connection:
-            return tuple(
-                Kept(
-                    ZoneId(zone), source, kind, count, Span(from_epoch_s(start_s), from_epoch_s(end_s)),
-                    None if fetched_s is None else from_epoch_s(fetched_s),
-                )
-                for zone, source, kind, count, start_s, end_s, fetched_s in connection.execute(query)
-            )  # fmt: skip
 
 
 def _row(series: SignalSeries) -> dict[str, object]:

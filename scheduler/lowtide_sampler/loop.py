@@ -14,7 +14,8 @@ from lowtide_sampler.journal import VERSION, Journal, default_directory
 from lowtide_sampler.meters import Unreadable
 from lowtide_sampler.result import build, iso_utc
 from lowtide_sampler.sources import find_sources
-from lowtide_sampler.usage import JobUsage, NodeUsage, allocated_share
+from lowtide_sampler.usage import NodeUsage, read_allocation
+from lowtide_sampler.workload import Descendants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ class Recorder:
         self._journal = journal
         self._clocks = clocks
         self._node = NodeUsage(sysroot)
-        self._job = JobUsage()
+        self._job = Descendants()
         self._ledger = Ledger(header)
         self._unwritten: list[dict[str, Any]] = [header]
         self._end: dict[str, Any] | None = None
@@ -114,8 +115,8 @@ class Recorder:
         """Takes one reading of everything; with ``end``, the last one."""
         record: dict[str, Any] = {
             **self._clocks.read(),
-            "job": round(self._job.read_cpu_s(), 6),
-            "busy": round(self._node.read_busy_cpu_s(), 2),
+            "job": round(self._job.read().cpu_s, 6),
+            "busy": round(self._node.read().busy_cpu_s, 2),
             "uj": [self._read(meter) for meter in self._meters],
         }
         self._failed.clear()
@@ -171,6 +172,7 @@ def first_record(
     from _blake2 import blake2b  # hashlib would load OpenSSL: 10 ms before the command starts
 
     machine = sources.machine
+    allocation = read_allocation(machine.threads, machine.memory_gb, os.environ, options.sysroot)
     joined = "\0".join(options.argv).encode(errors="surrogateescape")
     return {
         "journal": VERSION,
@@ -185,7 +187,7 @@ def first_record(
         "interval_s": interval_s,
         "attribution": options.attribution,
         "threads": machine.threads,
-        "allocated_share": allocated_share(machine.threads, os.environ, options.sysroot),
+        "allocated_share": allocation.cpus / machine.threads,
         "idle_share": model.family_of(machine).idle_share,
         "unreadable": list(sources.unreadable),
         "notes": list(sources.notes),

@@ -6,7 +6,7 @@ MeterError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -46,6 +46,7 @@ class Source(NamedTuple):
         low_share, high_share: A model's 90 % band as factors of its energy.
         job_share: The job's part of the source where it does not follow the CPU (a GPU, a slice of one); None: by CPU.
         flags: What a reader must know about the figure.
+        package: The processor (``physical_package_id``) whose energy it is; None: of the whole node, or not known.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source(NamedTuple):
     high_share: float = 1.0
     job_share: float | None = None
     flags: tuple[str, ...] = ()
+    package: int | None = None
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Source:
@@ -69,10 +71,32 @@ class Source(NamedTuple):
         return cls(**{**known, "flags": tuple(known.get("flags", ()))})
 
 
+class DeviceUse(NamedTuple):
+    """Who used a shared device, summed since the run began; s. Every field only grows.
+
+    Attributes:
+        own_s: Integral of the job's part of the device's compute units in use (0-1).
+        all_s: The same of everybody.
+        equal_s: Integral of the job's part of the device's users, each counted once.
+        blind_s: Time in which nobody could say who used it: the job is then taken for the only user.
+    """
+
+    own_s: float
+    all_s: float
+    equal_s: float
+    blind_s: float
+
+
 class MeterReading(NamedTuple):
-    """Cumulative energy since an instant of the device's own choosing; µJ, as the device gave it, resets and all."""
+    """One reading of a device.
+
+    Attributes:
+        energy_uj: Cumulative energy since an instant of the device's own choosing; µJ, as it was given, resets and all.
+        use: Who used the device; None where it is not shared or does not tell.
+    """
 
     energy_uj: int
+    use: DeviceUse | None = None
 
 
 class Meter(Protocol):
@@ -92,6 +116,15 @@ class Meter(Protocol):
         Raises:
             Unreadable: No reading now; the next call tries afresh.
         """
+        ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """Ability of a meter whose device tells which processes use it."""
+
+    def note_users(self, own_pids: frozenset[int]) -> None:
+        """Looks who uses the device now; ``own_pids`` are the job's. Never raises: not seen is ``blind_s``."""
         ...
 
 

@@ -1,85 +1,106 @@
-"""CPU seconds: of the whole node, of the job and all its descendants; and the share of the node the job was given."""
+"""CPU seconds of the whole node, and the shares of the node that the job was given."""
 
 from __future__ import annotations
 
 import os
-import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.machine import proc_root, read_text, stat_fields
+from lowtide_sampler.machine import proc_root, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_BUSY = (0, 1, 2, 5, 6)  # user, nice, system, interrupts; neither idle, nor waiting, nor stolen
+_ALL = 8
+
+
+class NodeReading(NamedTuple):
+    """CPU seconds since the node started: busy ones, and all that its CPUs had."""
+
+    busy_cpu_s: float
+    capacity_cpu_s: float
 
 
 class NodeUsage:
-    """Busy CPU seconds of the node since it started; user, nice, system and interrupts, not idle, waiting or stolen."""
+    """Busy and available CPU seconds of the node, or of one of its processors.
 
-    def __init__(self, sysroot: str = "") -> None:
-        self._path = proc_root(sysroot) + "/stat"
-
-    def read_busy_cpu_s(self) -> float:
-        fields = read_text(self._path, 512).partition("\n")[0].split()[1:]
-        if len(fields) < 7:
-            return 0.0
-        user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in fields[:7])
-        return (user + nice + system + irq + softirq) / _TICKS_PER_S
-
-
-class JobUsage:
-    """CPU seconds of everything that this process starts: children that ended (exact) and the tree that lives.
-
-    As a child subreaper the sampler inherits every orphan of the job, so that the tree below it is the whole job.
-    The figure never falls: a process that ends between the two looks is counted by the later one.
+    Args:
+        sysroot: Prefix of ``/proc`` and ``/sys`` (tests).
+        cpus: Count these CPUs alone (those of one processor); None: all.
     """
 
-    def __init__(self) -> None:
-        self._before_s = _ended_children_cpu_s()
-        self._seen_s = 0.0
+    def __init__(self, sysroot: str = "", cpus: frozenset[int] | None = None) -> None:
+        self._path = proc_root(sysroot) + "/stat"
+        self._names = None if cpus is None else {f"cpu{cpu}" for cpu in cpus}
 
-    def read_cpu_s(self) -> float:
-        now_s = _ended_children_cpu_s() - self._before_s + _living_cpu_s(os.getpid())
-        self._seen_s = max(self._seen_s, now_s)
-        return self._seen_s
-
-
-def _ended_children_cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _living_cpu_s(root_pid: int) -> float:
-    ticks = 0
-    waiting = _children(root_pid)
-    while waiting:
-        pid = waiting.pop()
-        fields = stat_fields(read_text(f"/proc/{pid}/stat", 1024))
-        if len(fields) > 14:
-            ticks += sum(int(field) for field in fields[11:15])  # own and waited-for children, user and system
-            waiting += _children(pid)
-    return ticks / _TICKS_PER_S
+    def read(self) -> NodeReading:
+        size = 512 if self._names is None else 1 << 20
+        busy = capacity = 0
+        for line in read_text(self._path, size).splitlines():
+            name, *fields = line.split()
+            if not name.startswith("cpu"):
+                break
+            if (name == "cpu") if self._names is None else (name in self._names):
+                ticks = [int(field) for field in fields[:_ALL]]
+                if len(ticks) < _ALL - 1:
+                    break
+                busy += sum(ticks[index] for index in _BUSY)
+                capacity += sum(ticks)
+        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S)
 
 
-def _children(pid: int) -> list[int]:
-    """Children of a process; each thread lists its own."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-    return [
-        int(child) for thread in threads for child in read_text(f"/proc/{pid}/task/{thread}/children", 1 << 20).split()
-    ]
+class Allocation(NamedTuple):
+    """What of the node the job was given.
+
+    Attributes:
+        cpus: CPUs that it may use: affinity, Slurm's allotment, the container's quota; > 0.
+        memory_share: Part of the node's memory; (0, 1]; that of the CPUs where nobody limits it.
+        package: The one processor that its CPUs lie on, where the node has several; None: they lie on more.
+        package_cpus: The CPUs of that processor; empty where ``package`` is None.
+    """
+
+    cpus: float
+    memory_share: float
+    package: int | None = None
+    package_cpus: frozenset[int] = frozenset()
 
 
-def allocated_share(threads: int, environ: Mapping[str, str], sysroot: str = "") -> float:
-    """The part of the node's CPUs that the job may use: affinity, Slurm's allotment, the container's quota; (0, 1]."""
-    cpus = float(len(os.sched_getaffinity(0)))
+def read_allocation(threads: int, memory_gb: float, environ: Mapping[str, str], sysroot: str = "") -> Allocation:
+    """What this process, and so the job that it starts, may use of a node of ``threads`` CPUs."""
+    allowed = os.sched_getaffinity(0)
+    cpus = float(len(allowed))
     slurm = environ.get("SLURM_CPUS_ON_NODE", "")
     if slurm.isdigit() and int(slurm) > 0:
         cpus = min(cpus, int(slurm))
     quota, _, period = read_text(f"{sysroot}/sys/fs/cgroup/cpu.max").strip().partition(" ")
     if quota.isdigit() and period.isdigit() and int(period) > 0:
         cpus = min(cpus, int(quota) / int(period))
-    return max(min(cpus / threads, 1.0), 1e-6)
+    cpus = max(min(cpus, float(threads)), 1e-6)
+    packages = _cpus_by_package(threads, sysroot)
+    homes = [number for number, members in packages.items() if allowed & members]
+    package = homes[0] if len(packages) > 1 and len(homes) == 1 else None
+    return Allocation(
+        cpus=cpus,
+        memory_share=_memory_share(memory_gb, sysroot) or cpus / threads,
+        package=package,
+        package_cpus=packages[package] if package is not None else frozenset(),
+    )
+
+
+def _cpus_by_package(threads: int, sysroot: str) -> dict[int, frozenset[int]]:
+    base = f"{sysroot}/sys/devices/system/cpu"
+    packages: dict[int, set[int]] = {}
+    for cpu in range(threads):
+        number = read_text(f"{base}/cpu{cpu}/topology/physical_package_id", 16).strip()
+        if number.isdigit():
+            packages.setdefault(int(number), set()).add(cpu)
+    return {number: frozenset(members) for number, members in packages.items()}
+
+
+def _memory_share(memory_gb: float, sysroot: str) -> float | None:
+    limit = read_text(f"{sysroot}/sys/fs/cgroup/memory.max", 64).strip()
+    if not limit.isdigit() or memory_gb <= 0:
+        return None
+    share = 1e-9 * int(limit) / memory_gb
+    return share if 0 < share < 1 else None

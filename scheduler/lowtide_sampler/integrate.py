@@ -6,9 +6,11 @@ the records in both cases. Time is the monotonic clock's; the wall clock only ch
 
 from __future__ import annotations
 
+import math
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.meters import Source
+from lowtide_sampler.meters import DeviceUse, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,12 +74,31 @@ class Cell:
 
 
 class Usage:
-    """The CPU seconds of one bucket: the job's and the whole node's, and how much of the run lies in it."""
+    """The CPU seconds of one bucket: the job's, the node's, its home processor's; and how much of the run lies in it.
 
-    __slots__ = ("busy_cpu_s", "job_cpu_s", "seconds")
+    ``unseen_s`` is the time in which the node's load could not be read: its busy seconds then hold the job's alone.
+    """
+
+    __slots__ = ("busy_cpu_s", "home_busy_cpu_s", "job_cpu_s", "seconds", "unseen_s")
 
     def __init__(self) -> None:
-        self.seconds = self.job_cpu_s = self.busy_cpu_s = 0.0
+        self.seconds = self.job_cpu_s = self.busy_cpu_s = self.home_busy_cpu_s = self.unseen_s = 0.0
+
+
+class Sharing:
+    """Who used a device in one bucket: the fields of ``DeviceUse`` as increases, and the time that they cover."""
+
+    __slots__ = ("all_s", "blind_s", "equal_s", "own_s", "seconds")
+
+    def __init__(self) -> None:
+        self.own_s = self.all_s = self.equal_s = self.blind_s = self.seconds = 0.0
+
+    def add(self, increase: DeviceUse, dt_s: float, part: float) -> None:
+        self.own_s += increase.own_s * part
+        self.all_s += increase.all_s * part
+        self.equal_s += increase.equal_s * part
+        self.blind_s += increase.blind_s * part
+        self.seconds += dt_s * part
 
 
 class Track:
@@ -87,27 +108,40 @@ class Track:
         "cells",
         "counts",
         "failed_since",
-        "idle_w",
+        "first_uj",
+        "has_moved",
         "last_t_s",
         "last_uj",
+        "last_use",
         "measured_j",
         "measured_s",
+        "quiet_w",
+        "sharing",
         "source",
     )
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.cells: dict[int, Cell] = {}
+        self.sharing: dict[int, Sharing] = {}
         self.counts = {MEASURED: 0, WRAPPED: 0, AMBIGUOUS: 0, GAP: 0}
         self.last_t_s = 0.0
+        self.first_uj: int | None = None
         self.last_uj: int | None = None
+        self.last_use: tuple[float, DeviceUse] | None = None
         self.failed_since = False
-        self.idle_w: float | None = source.idle_w
+        self.has_moved = source.kind == "model"
+        self.quiet_w = array("d")
         self.measured_j = self.measured_s = 0.0
 
     @property
     def mean_power_w(self) -> float | None:
-        return self.measured_j / self.measured_s if self.measured_s > 0 else None
+        return self.measured_j / self.measured_s if self.measured_s > 0 and self.has_moved else None
+
+    @property
+    def seen_idle_w(self) -> float | None:
+        """The lowest 2 % of the power seen while the node, or the device, had next to nothing to do; None: never."""
+        return sorted(self.quiet_w)[len(self.quiet_w) // 50] if self.quiet_w else None
 
     def put(self, interval: Interval, utc_s: float, dt_s: float) -> None:
         """Adds an interval that ended at ``utc_s``, split over its buckets by time."""
@@ -125,6 +159,25 @@ class Track:
             else:
                 cell.covered_s += dt_s * part
 
+    def put_use(self, use: DeviceUse, t_s: float, utc_s: float) -> DeviceUse | None:
+        """Adds who used the device since the last reading of it; returns the increase."""
+        before, self.last_use = self.last_use, (t_s, use)
+        if before is None or t_s <= before[0]:
+            return None
+        increase = DeviceUse(*(max(now - then, 0.0) for now, then in zip(use, before[1])))
+        for bucket, part in split(utc_s, t_s - before[0]):
+            self.sharing.setdefault(bucket, Sharing()).add(increase, t_s - before[0], part)
+        return increase
+
+    def unbelieve(self) -> None:
+        """Turns all that was covered into a gap: a counter that never moved has measured nothing."""
+        for cell in self.cells.values():
+            cell.gap_s += cell.covered_s
+            cell.energy_j = cell.low_j = cell.covered_s = 0.0
+            cell.high_j = self.source.pmax_w * cell.gap_s
+        self.counts[GAP] += self.counts[MEASURED]
+        self.counts[MEASURED] = 0
+
 
 class Ledger:
     """Sums a journal's records: energy per source and bucket, CPU seconds per bucket."""
@@ -140,63 +193,83 @@ class Ledger:
         self.job_cpu_s = 0.0
         self.clock_jumps = 0
         self.suspends = 0
-        self._start_s = 0.0
-        self._busy_cpu_s: float | None = None
+        self._start_s: float | None = None
+        self._busy = _Rising()
+        self._home_busy = _Rising()
         self._boot_s = 0.0
 
     def add(self, tick: dict[str, Any]) -> None:
-        """One record: ``t`` s since the start, ``utc``, ``boot`` (s asleep), ``job`` and ``busy`` (CPU s), ``uj``."""
-        if self._busy_cpu_s is None:
+        """One record.
+
+        Args:
+            tick: ``t`` s since the start, ``utc``, ``boot`` (s asleep), ``job`` (CPU s), ``busy`` (CPU s of the node;
+                null: not readable), ``uj`` (a reading per meter; null: none); where there is reason ``home`` (busy
+                CPU s of the job's own processor) and ``use`` (a ``DeviceUse`` per meter, or null).
+        """
+        if self._start_s is None:
             self._begin(tick)
         dt_s = float(tick["t"]) - self.t_s
         if dt_s < 0:
             return
-        utc_s, busy_cpu_s = float(tick["utc"]), float(tick["busy"])
+        utc_s = float(tick["utc"])
         slept_s = float(tick["boot"]) - self._boot_s
         self.suspends += slept_s > _JUMP_S
         self.clock_jumps += abs(utc_s - self.utc_s - dt_s - slept_s) > _JUMP_S
-        busy_s = max(busy_cpu_s - (self._busy_cpu_s or 0.0), 0.0)
         job_s = max(float(tick["job"]) - self.job_cpu_s, 0.0)
         self.t_s, self.utc_s, self._boot_s = float(tick["t"]), utc_s, float(tick["boot"])
-        self._busy_cpu_s = busy_cpu_s
         self.job_cpu_s += job_s
-        self._add_usage(dt_s, job_s, busy_s)
-        load_share = busy_s / (self.threads * dt_s) if dt_s > 0 else 1.0
-        for track, reading_uj in zip(self.meters, tick["uj"]):  # noqa: B905  Python 3.9 has no strict
-            self._add_reading(track, reading_uj, load_share)
+        busy_s = self._busy.rise(tick["busy"])
+        self._add_usage(dt_s, job_s, busy_s, self._home_busy.rise(tick.get("home")))
+        load_share = busy_s / (self.threads * dt_s) if busy_s is not None and dt_s > 0 else 1.0
+        uses = tick.get("use") or [None] * len(self.meters)
+        for track, reading_uj, use in zip(self.meters, tick["uj"], uses):
+            increase = track.put_use(DeviceUse(*use), self.t_s, self.utc_s) if use else None
+            self._add_reading(track, reading_uj, is_quiet=_is_quiet(track.source, increase, load_share))
 
     @property
     def duration_s(self) -> float:
         """From the first record to the last."""
-        return self.t_s - self._start_s
+        return self.t_s - (self._start_s or 0.0)
+
+    @property
+    def load_share(self) -> float:
+        """Mean load of the node over the run (0-1); 1 where it is not known."""
+        seconds = math.fsum(usage.seconds for usage in self.usage.values())
+        busy_cpu_s = math.fsum(usage.busy_cpu_s for usage in self.usage.values())
+        return min(busy_cpu_s / (self.threads * seconds), 1.0) if seconds > 0 else 1.0
 
     def _begin(self, tick: dict[str, Any]) -> None:
         """Takes the first record as the run's start: what was used before it is nobody's."""
         self._start_s = self.t_s = float(tick["t"])
-        self._boot_s, self._busy_cpu_s, self.utc_s = float(tick["boot"]), float(tick["busy"]), float(tick["utc"])
+        self._boot_s, self.utc_s = float(tick["boot"]), float(tick["utc"])
         for track in self.meters + self.models:
             track.last_t_s = self.t_s
 
     def close(self) -> None:
         """Ends the run at the last record: a source that did not come back has a gap up to there."""
         for track in self.meters:
+            if not track.has_moved:
+                track.unbelieve()
             dt_s = self.t_s - track.last_t_s
             if dt_s > 0:
                 track.put(Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s), self.utc_s, dt_s)
                 track.last_t_s = self.t_s
 
-    def _add_usage(self, dt_s: float, job_s: float, busy_s: float) -> None:
+    def _add_usage(self, dt_s: float, job_s: float, busy_s: float | None, home_busy_s: float | None) -> None:
+        busy_cpu_s = job_s if busy_s is None else busy_s
         for bucket, part in split(self.utc_s, dt_s):
             usage = self.usage.setdefault(bucket, Usage())
             usage.seconds += dt_s * part
             usage.job_cpu_s += job_s * part
-            usage.busy_cpu_s += busy_s * part
+            usage.busy_cpu_s += busy_cpu_s * part
+            usage.home_busy_cpu_s += (busy_cpu_s if home_busy_s is None else home_busy_s) * part
+            usage.unseen_s += dt_s * part if busy_s is None else 0.0
         for track in self.models:
             source = track.source
-            energy_j = (source.idle_w or 0.0) * dt_s + source.active_j_per_cpu_s * busy_s
+            energy_j = (source.idle_w or 0.0) * dt_s + source.active_j_per_cpu_s * busy_cpu_s
             track.put(Interval(MEASURED, energy_j, energy_j, energy_j), self.utc_s, dt_s)
 
-    def _add_reading(self, track: Track, reading_uj: int | None, load_share: float) -> None:
+    def _add_reading(self, track: Track, reading_uj: int | None, *, is_quiet: bool) -> None:
         if reading_uj is None:
             track.failed_since = True
             return
@@ -204,10 +277,11 @@ class Ledger:
         if dt_s > 0:
             interval = self._interval(track, reading_uj, dt_s)
             track.put(interval, self.utc_s, dt_s)
-            is_quiet = load_share < _IDLE_LOAD_SHARE and dt_s >= _IDLE_INTERVAL_S and not track.failed_since
-            if is_quiet and interval.kind in (MEASURED, WRAPPED):
-                power_w = interval.energy_j / dt_s
-                track.idle_w = power_w if track.idle_w is None else min(track.idle_w, power_w)
+            is_clean = interval.kind in (MEASURED, WRAPPED) and not track.failed_since
+            if is_quiet and is_clean and dt_s >= _IDLE_INTERVAL_S:
+                track.quiet_w.append(interval.energy_j / dt_s)
+        track.first_uj = reading_uj if track.first_uj is None else track.first_uj
+        track.has_moved = track.has_moved or reading_uj != track.first_uj
         track.last_t_s, track.last_uj, track.failed_since = self.t_s, reading_uj, False
 
     @staticmethod
@@ -216,6 +290,29 @@ class Ledger:
         if track.last_uj is None or lost_a_part:
             return Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s)
         return classify(track.last_uj, reading_uj, dt_s, track.source, track.mean_power_w)
+
+
+class _Rising:
+    """A sum of CPU seconds that is read now and then, and must not fall."""
+
+    __slots__ = ("_last_s",)
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None
+
+    def rise(self, now_s: float | None) -> float | None:
+        """What came since the last reading; None where there is none now. A hole counts when it is over."""
+        if now_s is None:
+            return None
+        before_s, self._last_s = self._last_s, float(now_s)
+        return 0.0 if before_s is None else max(float(now_s) - before_s, 0.0)
+
+
+def _is_quiet(source: Source, use: DeviceUse | None, load_share: float) -> bool:
+    """Whether a source had next to nothing to do: a device when nobody used it, all else when the node was idle."""
+    if source.component == "gpu":
+        return use is not None and use.all_s == 0 and use.blind_s == 0
+    return load_share < _IDLE_LOAD_SHARE
 
 
 def split(utc_s: float, dt_s: float) -> Iterator[tuple[int, float]]:

@@ -1,6 +1,6 @@
 """The journal of a run: JSON lines that survive the death of whoever wrote them.
 
-The first line says what was measured and by whom (``lowtide-journal/1``), each further one holds the readings of one
+The first line says what was measured and by whom (``lowtide-journal/2``), each further one holds the readings of one
 tick, the last one how the run ended. A result is computed from the records alone, so that a run that ended, one that
 was lost and one that is read again next year go through the same code.
 """
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-VERSION = "lowtide-journal/1"
+VERSION = "lowtide-journal/2"
+READABLE = ("lowtide-journal/1", VERSION)
+"""Version 1 has ``allocated_share`` in the place of what the job was given in CPUs, memory and processors."""
+FIRST_HOUR_S = 3600.0
+"""After it a run is read less often: a week of readings stays a few megabytes."""
 _SUFFIX = ".jsonl"
 _SYNC_EVERY_S = 30.0
 _KEPT_BYTES = 4 << 20
@@ -160,8 +164,9 @@ def replay(records: JournalRecords) -> dict[str, Any]:
     header = records.header
     if header is None:
         raise JournalError("The journal has no first line: nothing says what its readings mean.")
-    if header["journal"] != VERSION:
-        raise JournalError(f"The journal is of version {header['journal']!r}; this program reads {VERSION!r}.")
+    if header["journal"] not in READABLE:
+        known = " and ".join(READABLE)
+        raise JournalError(f"The journal is of version {header['journal']!r}; this program reads {known}.")
     ledger = Ledger(header)
     for tick in records.ticks:
         ledger.add(tick)
@@ -205,7 +210,7 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
             return None
         records = read_journal(path)
         header = records.header
-        if records.end is not None or header is None or header["journal"] != VERSION:
+        if records.end is not None or header is None or header["journal"] not in READABLE:
             return None
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
@@ -224,4 +229,6 @@ def _tail_s(records: JournalRecords, now_utc_s: float) -> float:
     """How long the job can have gone on after the last record and before the next would have been written."""
     header = records.header or {}
     last_utc_s = float(records.ticks[-1]["utc"] if records.ticks else header["start_utc_s"])
-    return max(min(float(header["interval_s"]), now_utc_s - last_utc_s), 0.0)
+    intervals_s = [float(header["interval_s"]), float(header.get("slow_s", 0.0))]
+    ran_for_s = float(records.ticks[-1]["t"]) if records.ticks else 0.0
+    return max(min(max(intervals_s) if ran_for_s >= FIRST_HOUR_S else intervals_s[0], now_utc_s - last_utc_s), 0.0)

@@ -46,6 +46,8 @@ class Source(NamedTuple):
         low_share, high_share: A model's 90 % band as factors of its energy.
         job_share: The job's part of the source where it does not follow the CPU (a GPU, a slice of one); None: by CPU.
         flags: What a reader must know about the figure.
+        step_s: How often a counter moves; s; a reading is up to that much behind.
+        typical_w: What a hole is filled with where the source has measured nothing at all; W; None: half of ``pmax_w``.
         package: The processor (``physical_package_id``) whose energy it is; None: of the whole node, or not known.
     """
 
@@ -62,6 +64,8 @@ class Source(NamedTuple):
     high_share: float = 1.0
     job_share: float | None = None
     flags: tuple[str, ...] = ()
+    step_s: float = 0.0
+    typical_w: float | None = None
     package: int | None = None
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.result import RULES
+from lowtide_sampler.attribution import RULES
 
 if TYPE_CHECKING:
     from typing import Any

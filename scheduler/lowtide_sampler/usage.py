@@ -34,7 +34,8 @@ class NodeUsage:
         self._path = proc_root(sysroot) + "/stat"
         self._names = None if cpus is None else {f"cpu{cpu}" for cpu in cpus}
 
-    def read(self) -> NodeReading:
+    def read(self) -> NodeReading | None:
+        """The seconds so far; None where the kernel does not tell."""
         size = 512 if self._names is None else 1 << 20
         busy = capacity = 0
         for line in read_text(self._path, size).splitlines():
@@ -47,7 +48,7 @@ class NodeUsage:
                     break
                 busy += sum(ticks[index] for index in _BUSY)
                 capacity += sum(ticks)
-        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S)
+        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S) if capacity else None
 
 
 class Allocation(NamedTuple):
@@ -104,3 +105,15 @@ def _memory_share(memory_gb: float, sysroot: str) -> float | None:
         return None
     share = 1e-9 * int(limit) / memory_gb
     return share if 0 < share < 1 else None
+
+
+class Nodes(NamedTuple):
+    """The CPU seconds that share the energy out: of the whole node, and of the job's own processor if it has one."""
+
+    all: NodeUsage
+    home: NodeUsage | None
+
+    @classmethod
+    def of(cls, allocation: Allocation, sysroot: str = "") -> Nodes:
+        home = NodeUsage(sysroot, allocation.package_cpus) if allocation.package is not None else None
+        return cls(NodeUsage(sysroot), home)

@@ -18,7 +18,9 @@ PMAX_W = 400.0
 
 steps_s = st.floats(0.01, 2000.0)
 powers_w = st.floats(0.0, PMAX_W)
-segments = st.lists(st.tuples(steps_s, powers_w), min_size=1, max_size=30)
+segments = st.lists(st.tuples(steps_s, powers_w), min_size=1, max_size=30).filter(
+    lambda path: sum(dt_s * power_w for dt_s, power_w in path) > 1e-3  # a counter that never moves is not believed
+)
 
 
 def header(source: Source) -> dict:

@@ -12,6 +12,7 @@ from lowtide_sampler.child import identity
 from lowtide_sampler.journal import Journal, JournalError, default_directory, encode, read_journal, recover, replay
 from lowtide_sampler.meters import Source
 
+KEPT = Path(__file__).parent / "journals"
 PACKAGE = Source("p", "RAPL package", "cpu", "counter", pmax_w=500.0, range_uj=10**12, error_share=0.05)
 
 
@@ -156,3 +157,20 @@ def test_a_record_is_one_line_of_json() -> None:
     assert line.count(b"\n") == 1
     assert len(line) < 150
     assert json.loads(line) == ticks(2)[1]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_kept_journal_of_each_version_still_reads(version: int) -> None:
+    """Three counters over a few seconds, and the rest of the node modelled: the node's sum is worked out here."""
+    records = read_journal(KEPT / f"version-{version}.jsonl")
+    assert records.header["journal"] == f"lowtide-journal/{version}"
+    first, *_, last = records.ticks
+    seconds = last["t"] - first["t"]
+    counted_j = sum(1e-6 * (after - before) for before, after in zip(first["uj"], last["uj"], strict=True))
+    result = replay(records)
+    assert result["end"] == "ok"
+    assert result["attribution"]["energy_node_j"] == pytest.approx(counted_j + 70.0 * seconds, rel=1e-9)
+    assert result["duration_s"] == pytest.approx(seconds)
+    assert result["attribution"]["allocated_share"] == 1.0
+    assert result["tags"] == {"team": "grid"}
+    assert 0 < result["energy_low_j"] < result["energy_j"] < result["energy_high_j"]

@@ -9,7 +9,7 @@ import pytest
 
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.journal import VERSION, JournalRecords, replay
-from lowtide_sampler.loop import next_reading_s, safe_interval_s
+from lowtide_sampler.loop import choose_pace
 from lowtide_sampler.machine import Machine
 from lowtide_sampler.meters import Unreadable
 from lowtide_sampler.powercap import discover
@@ -62,7 +62,7 @@ def measure(tree: Tree, *, vanish: tuple[str, float] | None = None, rule: str = 
         "sources": [s._asdict() for s in (*sources, *choose_models(XEON, {s.component for s in sources},
                                                                    found.missing_share))],
     }  # fmt: skip
-    interval_s = safe_interval_s(5.0, sources)
+    pace = choose_pace(5.0, sources)
     ticks, t_s = [], 0.0
     while True:
         tree.set_time(t_s)
@@ -72,7 +72,7 @@ def measure(tree: Tree, *, vanish: tuple[str, float] | None = None, rule: str = 
                       "uj": [read(meter) for meter in found.meters]})  # fmt: skip
         if t_s >= LENGTH_S:
             return replay(JournalRecords(header, ticks, {"end": "ok", "exit_status": 0}, 0))
-        t_s = min(next_reading_s(t_s, interval_s), LENGTH_S)
+        t_s = min(pace.next_reading_s(t_s), LENGTH_S)
 
 
 def read(meter) -> int | None:

@@ -28,6 +28,24 @@ MORE = {
 """Options that few questions need: ``--more`` shows them, by what a person thinks of."""
 
 
+class Hours(click.ParamType[float]):
+    """A time in hours: ``4``, or with its unit as everywhere else: ``4h``, ``90m``, ``1d12h``."""
+
+    name = "hours"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from lowtide_core.errors import InputError
+        from lowtide_core.quantities import SECONDS_PER_HOUR, parse_duration_s
+
+        try:
+            return float(value)
+        except ValueError:
+            try:
+                return parse_duration_s(value) / SECONDS_PER_HOUR
+            except InputError as error:
+                self.fail(f"{error.message} A bare number is hours.", param, ctx)
+
+
 class Sectioned(click.Command):
     """A command with more options than a screen holds: ``--help`` shows the usual ones, ``--more`` the others."""
 

@@ -9,6 +9,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _FloatType = click.ParamType[float]
+else:
+    _FloatType = click.ParamType  # generic from click 8.2 on
+
 _F = TypeVar("_F", bound="Callable[..., Any] | click.Command")
 
 MORE = {
@@ -28,7 +32,7 @@ MORE = {
 """Options that few questions need: ``--more`` shows them, by what a person thinks of."""
 
 
-class Hours(click.ParamType[float]):
+class Hours(_FloatType):
     """A time in hours: ``4``, or with its unit as everywhere else: ``4h``, ``90m``, ``1d12h``."""
 
     name = "hours"

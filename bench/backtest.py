@@ -125,6 +125,26 @@ def as_issued() -> Iterator[Row]:
         yield Row("B9", f"{zone}: after four weeks, of the past alone", alone, "%")
 
 
+def noisy(came: Came, issued: Issued, error_share: float, seed: int = 12) -> Issued:
+    """What came, with Gaussian errors of that share, independent from hour to hour, at the issues of ``issued``."""
+    rng = np.random.default_rng(seed)
+    at = issued.first_step[:, None] + np.arange(issued.values.shape[1])
+    real = np.where(at < came.values.size, came.values[np.minimum(at, came.values.size - 1)], np.nan)
+    return Issued(issued.issued_s, issued.first_step, real * (1 + error_share * rng.standard_normal(real.shape)))
+
+
+def noise_that_misleads() -> Iterator[Row]:
+    """B12: one planner on made-up noise and on what real forecasters said: it flatters here and slanders there."""
+    for zone in (*DACF, *CARBONCAST):
+        theirs = zone in DACF
+        came, issued = issued_by_others(zone, "direct-production" if theirs else "lifecycle-production")
+        jobs = (daily if theirs else every_hour)(came, issued, 0.0)
+        for error_share in (0.05, 0.10):
+            figure = captured_pct(came, noisy(came, issued, error_share), jobs, at_random=theirs)
+            yield Row("B12", f"{zone}: captured on {100 * error_share:.0f} % of Gaussian noise", figure, "%")
+        yield Row("B12", f"{zone}: captured as issued", captured_pct(came, issued, jobs, at_random=theirs), "%")
+
+
 def speed() -> Iterator[Row]:
     """A year of hourly arrivals of one zone, forecasts and checks included."""
     years = [hourly(data_folder(), "DE", year) for year in (2022, 2023)]
@@ -156,6 +176,7 @@ def speed() -> Iterator[Row]:
 def rows() -> Iterator[Row]:
     yield from speed()
     yield from as_issued()
+    yield from noise_that_misleads()
 
 
 def main() -> int:

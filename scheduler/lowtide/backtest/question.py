@@ -31,6 +31,7 @@ class Question:
         zones: Which zones of the files; none is all that the first names.
         job_s: Length of each job; None where ``jobs_file`` tells it.
         slack_s: How much later than at once each may start.
+        every: How often one arrives; None is hourly, or as ``jobs_file`` tells.
         cpus: Capacity for the jobs of a file; None is none.
         replan_s: A waiting job is planned anew so often; None is once.
         pausable, restart_s: Whether it may pause, and what each resuming costs, as running for so long.
@@ -46,7 +47,7 @@ class Question:
     zones: tuple[str, ...] = ()
     job_s: float | None = None
     slack_s: float = 24 * SECONDS_PER_HOUR
-    every: Arrivals = "hourly"
+    every: Arrivals | None = None
     jobs_file: str = ""
     cpus: float | None = None
     replan_s: float | None = None
@@ -102,6 +103,11 @@ def require_sense(question: Question) -> None:
             question.job_s is not None and bool(question.jobs_file),
             f"The jobs of {question.jobs_file} (--jobs) have lengths of their own: --job-hours does not go with it.",
             "Give one of the two.",
+        ),
+        (
+            question.every is not None and bool(question.jobs_file),
+            f"The jobs of {question.jobs_file} (--jobs) came when they came: --arrivals does not go with it.",
+            "Leave it out.",
         ),
         (
             question.job_s is not None and not 0 < question.job_s < np.inf,

@@ -109,7 +109,9 @@ def _jobs(came: Came, first_s: float, question: Question, past: PastJobs | None)
     to_s = np.inf if question.to_s is None else question.to_s - came.start_s
     if past is None:
         job_s = 0.0 if question.job_s is None else question.job_s
-        return arrivals(came, first_s, to_s, every=question.every, duration_s=job_s, slack_s=question.slack_s)
+        return arrivals(
+            came, first_s, to_s, every=question.every or "hourly", duration_s=job_s, slack_s=question.slack_s
+        )
     jobs = past.on(came, question.slack_s)
     within = (jobs.earliest_s >= first_s) & (jobs.earliest_s < to_s)
     if not within.any():

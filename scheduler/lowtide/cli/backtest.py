@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lowtide.cli.app import VERBS
-from lowtide.cli.options import json_option
+from lowtide.cli.options import Hours, json_option
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR, parse_duration_s, parse_instant_utc
@@ -26,16 +26,14 @@ _BAR = 30
 @click.option("--forecaster", default="", metavar="NAME", help="Or of the past alone: auto; perfect: all known.")
 @click.option("--zone", default="", metavar="ZONE", help="One zone of the files. Default: all.")
 @click.option("--zones", default="", metavar="A,B", help="Several of them.")
-@click.option("--job-hours", type=float, metavar="H", help="How long each job runs.")
-@click.option("--slack-hours", type=float, default=24.0, show_default=True, metavar="H", help="How long it may wait.")
-@click.option(
-    "--arrivals", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True, help="One each."
-)
+@click.option("--job-hours", type=Hours(), metavar="H", help="How long each job runs.")
+@click.option("--slack-hours", type=Hours(), default=24.0, show_default=True, metavar="H", help="How long it may wait.")
+@click.option("--arrivals", type=click.Choice(["hourly", "daily"]), help="One each. Default: hourly.")
 @click.option("--jobs", "jobs_file", default="", metavar="FILE", help="Real jobs instead: CSV, or sacct --parsable2.")
 @click.option("--capacity", type=float, metavar="CPUS", help="With --jobs: a queue for so many CPUs.")
 @click.option("--pausable", is_flag=True, help="They may be paused and resumed, on whole steps.")
 @click.option("--restart", default="", metavar="TIME", help="A resuming costs as much as so long a run.")
-@click.option("--replan-hours", type=float, metavar="H", help="Plan a waiting job anew so often. Default: once.")
+@click.option("--replan-hours", type=Hours(), metavar="H", help="Plan a waiting job anew so often. Default: once.")
 @click.option("--guard/--no-guard", default=None, help="Shift only where the gain beats the error.")
 @click.option("--from", "from_text", default="", metavar="TIME", help="First arrival.")
 @click.option("--to", "to_text", default="", metavar="TIME", help="No arrival from then on.")
@@ -50,7 +48,7 @@ def command(
     zones: str,
     job_hours: float | None,
     slack_hours: float,
-    arrivals: Arrivals,
+    arrivals: Arrivals | None,
     jobs_file: str,
     capacity: float | None,
     pausable: bool,

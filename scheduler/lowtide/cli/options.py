@@ -9,6 +9,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _FloatType = click.ParamType[float]
+else:
+    _FloatType = click.ParamType  # generic from click 8.2 on
+
 _F = TypeVar("_F", bound="Callable[..., Any] | click.Command")
 
 MORE = {
@@ -26,6 +30,24 @@ MORE = {
     "What counts": ("carbon_price_usd_per_t", "robust", "guard"),
 }
 """Options that few questions need: ``--more`` shows them, by what a person thinks of."""
+
+
+class Hours(_FloatType):
+    """A time in hours: ``4``, or with its unit as everywhere else: ``4h``, ``90m``, ``1d12h``."""
+
+    name = "hours"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from lowtide_core.errors import InputError
+        from lowtide_core.quantities import SECONDS_PER_HOUR, parse_duration_s
+
+        try:
+            return float(value)
+        except ValueError:
+            try:
+                return parse_duration_s(value) / SECONDS_PER_HOUR
+            except InputError as error:
+                self.fail(f"{error.message} A bare number is hours.", param, ctx)
 
 
 class Sectioned(click.Command):

@@ -272,6 +272,14 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
     assert "not counted: 29 jobs with a gap in what came" in capsys.readouterr().out
 
 
+def test_hours_may_have_a_unit(capsys: pytest.CaptureFixture[str], actual: str) -> None:
+    asked = ("--actual", actual, "--zone", "GB", "--forecaster", "perfect")
+    bare = printed(capsys, *asked, "--job-hours", "1.5", "--slack-hours", "24", "--replan-hours", "1")
+    told = printed(capsys, *asked, "--job-hours", "90m", "--slack-hours", "1d", "--replan-hours", "1h")
+    figures = ("jobs", "job_hours", "slack_hours", "replan_hours", "saved_pct", "captured_pct")
+    assert [told[name] for name in figures] == [bare[name] for name in figures]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -313,6 +321,8 @@ def test_jobs_across_a_gap_are_not_counted(capsys: pytest.CaptureFixture[str], t
         (["--job-hours", "4", "--forecaster", "auto", "--correct"], ["--forecast"]),
         (["--jobs", "none.csv", "--forecaster", "auto"], ["none.csv", "cannot be read"]),
         (["--job-hours", "4", "--forecaster", "auto", "--arrivals", "weekly"], ["weekly", "daily"]),
+        (["--jobs", "jobs.csv", "--forecaster", "auto", "--arrivals", "daily"], ["jobs.csv", "--arrivals"]),
+        (["--job-hours", "4 parsecs", "--forecaster", "auto"], ["4 parsecs", "bare number is hours"]),
     ],
 )
 def test_wrong_input_is_told(

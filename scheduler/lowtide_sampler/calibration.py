@@ -1,8 +1,8 @@
 """``calibrate``: measures a node at rest, and under load, against a meter of the whole of it.
 
-At rest each source's power is its idle power, which the job's share of later runs rests on. Where something measures the
-whole node (psys, the ACPI meter, the management controller, or a person who reads a wall meter), what it shows beyond
-the components is the rest of the node: at rest its offset, under load its slope.
+At rest each source's power is its idle power, which the job's share of later runs rests on. Where something measures
+the whole node (psys, the ACPI meter, the management controller, or a person who reads a wall meter), what it shows
+beyond the components is the rest of the node: at rest its offset, under load its slope.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def parse_calibrate(argv: Sequence[str]) -> CalibrateOptions:
     words = iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
-        if name in ("--busy", "--json") and not equals:
-            options = options._replace(**{"--busy": {"busy": True}, "--json": {"as_json": True}}[name])
+        if word in ("--busy", "--json"):
+            options = options._replace(busy=True) if word == "--busy" else options._replace(as_json=True)
             continue
         if name not in ("--seconds", "--wall", "--sysroot"):
             raise ValueError(f"unknown option {word}; lowtide calibrate --help lists them")
@@ -164,10 +164,12 @@ def calibrate(
     sources = find_sources(environ, options.sysroot)
     machine, meters = sources.machine, sources.meters
     if not meters and options.wall_w is None:
+        way = "" if machine.virtual else "read a meter at the wall and give --wall, or "
         raise CalibrationError(
-            "nothing here measures energy, so there is nothing to calibrate; read a meter at the wall and give "
-            "--wall, or see lowtide doctor"
+            f"nothing here measures energy, so there is nothing to calibrate; {way}see lowtide doctor"
         )
+    if machine.virtual and options.wall_w is not None:
+        raise CalibrationError("this is a virtual machine: a meter at the wall shows its host, and not this machine")
     path = path_of(environ, host_name())
     node = NodeUsage(options.sysroot)
     if options.busy:
@@ -280,15 +282,15 @@ def with_load(
     """
     if phase.load_share < _LOADED_SHARE:
         raise CalibrationError(
-            f"the load kept {100 * phase.load_share:.0f} % of the CPUs busy, and {100 * _LOADED_SHARE:.0f} % are needed: "
-            "is this process kept to some of them?"
+            f"the load kept {100 * phase.load_share:.0f} % of the CPUs busy, not {100 * _LOADED_SHARE:.0f} %: is "
+            "this process kept to some of them?"
         )
     node_meter, node_w = _whole_node(phase, meters, wall_w)
     if node_w is None or node_meter != earlier.node_meter:
         raise CalibrationError(f"{earlier.node_meter} measured the node at rest and gives no figure under load")
     if node_w <= (earlier.node_idle_w or 0.0):
         raise CalibrationError(
-            f"{node_meter} shows {node_w:.0f} W under load and {earlier.node_idle_w:.0f} W at rest: one of them is wrong"
+            f"{node_meter} shows {node_w:.0f} W under load and {earlier.node_idle_w:.0f} W at rest: one is wrong"
         )
     return earlier._replace(
         node_busy_w=node_w,

@@ -146,7 +146,7 @@ def _from_record(record: Mapping[str, Any]) -> Calibration:
     return Calibration(
         measured_utc_s=float(record["measured_utc_s"]),
         cpu=(str(vendor), int(family), int(model), int(threads)),
-        idle_w={str(name): _watts(value) for name, value in record["idle_w"].items()},
+        idle_w={str(name): _watts(value) for name, value in dict(record["idle_w"]).items()},
         node_meter=str(record.get("node_meter", "")),
         node_idle_w=watts("node_idle_w"),
         devices_idle_w=watts("devices_idle_w") or 0.0,

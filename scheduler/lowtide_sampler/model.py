@@ -199,8 +199,10 @@ def memory_source(machine: Machine, *, within_cpu: bool, allocation: Allocation 
     return _constant("model:dram", "memory model", "dram", power_w, _MEMORY_LOW_SHARE, _MEMORY_HIGH_SHARE)
 
 
-def rest_source(calibration: Calibration | None = None) -> Source:
+def rest_source(calibration: Calibration | None = None, modelled_w: float = 0.0) -> Source:
     """Supply, board, fans and disks of a node whose processor is measured: as calibrated, else 40-100 W.
+
+    A calibrated rest holds all that no meter reads; ``modelled_w`` is what of it (memory) has a model of its own.
 
     Source:
         Fischer 2025, arXiv 2509.22092: wall meter less devices on one desktop, 77-98 W, nearly independent of the load.
@@ -209,8 +211,9 @@ def rest_source(calibration: Calibration | None = None) -> Source:
     """
     if calibration is None or calibration.rest_idle_w is None:
         return _constant("model:rest", "rest of node", "rest", _REST_W, _REST_LOW_W / _REST_W, _REST_HIGH_W / _REST_W)
+    rest_w = max(calibration.rest_idle_w - modelled_w, 0.0)
     low_share, high_share = _CALIBRATED_LOW_SHARE, _CALIBRATED_HIGH_SHARE
-    source = _constant("model:rest", "rest of node", "rest", calibration.rest_idle_w, low_share, high_share)
+    source = _constant("model:rest", "rest of node", "rest", rest_w, low_share, high_share)
     return source._replace(
         active_j_per_cpu_s=calibration.rest_active_j_per_cpu_s or 0.0,
         flags=("calibrated", f"by {calibration.node_meter}"),

@@ -165,11 +165,12 @@ def choose_models(
             models.append(model.tdp_source(machine, tdp_w, missing_cpu_share))
         else:
             models.append(own or model.cpu_source(machine, missing_cpu_share))
+    memory = None
     if "dram" not in measured and own is None:
         memory = model.memory_source(machine, within_cpu=not is_measured and not by_tdp, allocation=allocation)
         models += [memory] if memory else []
     if (is_measured or by_tdp) and not machine.virtual:  # of a virtual machine's host nobody knows how many share it
-        models.append(model.rest_source(calibration))
+        models.append(model.rest_source(calibration, memory.idle_w or 0.0 if memory else 0.0))
     return tuple(models)
 
 

@@ -38,7 +38,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([{"check": name, "found": text} for name, text in checks], indent=2))
         return
     for name, text in checks:
-        click.echo(f"{name:<16}{text}")
+        below = "\n" + " " * 16
+        click.echo(f"{name:<16}{text.replace(chr(10), below)}")
 
 
 def _keys(wiring: Wiring) -> list[tuple[str, str]]:

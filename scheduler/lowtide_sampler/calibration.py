@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.calibration_file import Calibration, cpu_of, load, path_of, save
 from lowtide_sampler.integrate import GAP, classify
+from lowtide_sampler.machine import proc_root
 from lowtide_sampler.meters import BESIDE, Unreadable
 from lowtide_sampler.sources import find_sources, host_name
-from lowtide_sampler.usage import NodeUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -171,7 +171,7 @@ def calibrate(
     if machine.virtual and options.wall_w is not None:
         raise CalibrationError("this is a virtual machine: a meter at the wall shows its host, and not this machine")
     path = path_of(environ, host_name())
-    node = NodeUsage(options.sysroot)
+    read_node = _node_reader(options.sysroot)
     if options.busy:
         earlier, why = load(path, machine, now_utc_s())
         if earlier is None or earlier.node_idle_w is None:
@@ -183,12 +183,12 @@ def calibrate(
         end_load = (start_load or _start_load)(machine.threads, options.seconds + 2 * _WARM_UP_S)
         try:
             sleep(_WARM_UP_S)
-            phase = measure(meters, node, options.seconds, sleep, monotonic_s)
+            phase = measure(meters, read_node, options.seconds, sleep, monotonic_s)
         finally:
             end_load()
         calibration = with_load(earlier, phase, meters, machine, options.wall_w)
     else:
-        phase = measure(meters, node, options.seconds, sleep, monotonic_s)
+        phase = measure(meters, read_node, options.seconds, sleep, monotonic_s)
         calibration = at_rest(phase, meters, machine, options.wall_w, now_utc_s())
     try:
         save(path, calibration, host_name())
@@ -199,13 +199,16 @@ def calibrate(
 
 def measure(
     meters: Sequence[Meter],
-    node: NodeUsage,
+    read_node: Callable[[], tuple[float, float]],
     seconds: float,
     sleep: Callable[[float], None],
     monotonic_s: Callable[[], float],
 ) -> Phase:
-    """Mean power of each meter over so many seconds; one that fails meanwhile is left out."""
-    before_node, start_s = node.read(), monotonic_s()
+    """Mean power of each meter over so many seconds; one that fails meanwhile is left out.
+
+    ``read_node`` gives the node's busy CPU seconds and all that its CPUs had.
+    """
+    (busy_before_s, all_before_s), start_s = read_node(), monotonic_s()
     last: dict[str, tuple[int, float]] = {}
     energy_j: dict[str, float] = {}
     time_s: dict[str, float] = {}
@@ -231,9 +234,8 @@ def measure(
         if now_s - start_s >= seconds:
             break
         sleep(_POLL_S)
-    after_node = node.read()
-    capacity_s = after_node.capacity_cpu_s - before_node.capacity_cpu_s
-    busy_s = after_node.busy_cpu_s - before_node.busy_cpu_s
+    busy_after_s, all_after_s = read_node()
+    busy_s, capacity_s = busy_after_s - busy_before_s, all_after_s - all_before_s
     covered_s = {name: spent_s for name, spent_s in time_s.items() if spent_s >= seconds / 2 and name not in failed}
     power_w = {name: energy_j[name] / spent_s for name, spent_s in covered_s.items()}
     return Phase(power_w, busy_s / capacity_s if capacity_s > 0 else 1.0)
@@ -334,6 +336,25 @@ def _whole_node(phase: Phase, meters: Sequence[Meter], wall_w: float | None) -> 
             by_label[source.label] = by_label.get(source.label, 0.0) + phase.power_w[source.name]
     label = next((label for label in _PLATFORM_ORDER if label in by_label), "")
     return label, by_label.get(label)
+
+
+def _node_reader(sysroot: str) -> Callable[[], tuple[float, float]]:
+    """What reads (busy CPU seconds, all CPU seconds) of the node on this system.
+
+    Raises:
+        CalibrationError: Nothing here tells them.
+    """
+    if os.path.isdir(proc_root(sysroot)):
+        from lowtide_sampler.usage import NodeUsage
+
+        return NodeUsage(sysroot).read
+    from lowtide_sampler.portable import node_cpu_s
+
+    try:
+        node_cpu_s()
+    except ImportError:
+        raise CalibrationError("nothing here tells how busy the node is: pip install psutil") from None
+    return node_cpu_s
 
 
 def _devices_w(phase: Phase, meters: Sequence[Meter]) -> float:

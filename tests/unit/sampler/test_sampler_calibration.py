@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lowtide_sampler import calibration
 from lowtide_sampler.calibration import (
     CalibrateOptions,
     CalibrationError,
@@ -319,6 +321,16 @@ def test_wrong_options(argv: list[str], capsys: pytest.CaptureFixture[str]) -> N
 def test_options() -> None:
     asked = parse_calibrate(["--seconds=5s", "--wall", "85W", "--busy", "--json", "--sysroot", "/x"])
     assert asked == CalibrateOptions(5.0, 85.0, busy=True, as_json=True, sysroot="/x")
+
+
+def test_without_proc_psutil_tells_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "proc_root", lambda _: "/nowhere")
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with pytest.raises(CalibrationError, match="pip install psutil"):
+        calibration._node_reader("")
+    times = SimpleNamespace(_asdict=lambda: {"user": 5.0, "system": 3.0, "idle": 92.0})
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(cpu_times=lambda: times))
+    assert calibration._node_reader("")() == (8.0, 100.0)
 
 
 def test_the_verb_is_there() -> None:

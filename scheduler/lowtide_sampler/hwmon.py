@@ -73,7 +73,8 @@ class CounterMeter:
         except (OSError, ValueError) as error:
             repair = told(HWMON_GROUP) if isinstance(error, PermissionError) else ""
             cause = f"; {CAUSE}" if repair else ""
-            raise Unreadable(self.source.name, f"{self._path} gives no reading ({error}{cause})", repair) from error
+            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise Unreadable(self.source.name, f"{self._path} gives no reading ({said}{cause})", repair) from error
         return MeterReading(energy_uj)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 IPMI_DEVICE = "/dev/ipmi0"
 _NODE_PMAX_W = 20_000.0
-_ACPI_PERIOD_S = 1.0
+_ACPI_PERIOD_S = 5.0  # on many servers the meter asks the management controller, and a read takes its time
 _ASK_EVERY_S = 10.0
 _HELD_AT_MOST_S = 35.0  # three questions without an answer
 
@@ -107,6 +107,27 @@ def _ioctl_number(direction: int, number: int, size: int) -> int:
     return direction << 30 | size << 16 | ord("i") << 8 | number
 
 
+class SeldomSensor:
+    """A sensor that is slow to read: between two reads at least ``every_s`` apart its last power holds.
+
+    Meters are read together, as often as the most eager of them asks for.
+    """
+
+    def __init__(self, read_power_w: Callable[[], float], every_s: float, monotonic_s: Callable[[], float]) -> None:
+        self._read_power_w = read_power_w
+        self._every_s = every_s
+        self._monotonic_s = monotonic_s
+        self._last: tuple[float, float] | None = None
+
+    def read_power_w(self) -> float:
+        """Raises what the sensor raises; it is then asked again at the next call."""
+        now_s = self._monotonic_s()
+        if self._last is None or now_s - self._last[1] >= self._every_s:
+            self._last = None
+            self._last = (self._read_power_w(), now_s)
+        return self._last[0]
+
+
 class IpmiSensor:
     """The controller's last power, asked for anew every ten seconds at the earliest."""
 
@@ -174,7 +195,7 @@ def discover(
         source = _source(f"acpi:{sensor.name}", "ACPI power meter", errors["acpi-power-meter"])
         meter = StepMeter(
             source,
-            sensor.read_power_w,
+            SeldomSensor(sensor.read_power_w, 0.6 * _ACPI_PERIOD_S, monotonic_s).read_power_w,
             sample_period_s=_ACPI_PERIOD_S,
             held_at_most_s=4 * _ACPI_PERIOD_S,
             window_s=sensor.window_s,

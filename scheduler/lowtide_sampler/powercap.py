@@ -98,7 +98,8 @@ class PowercapMeter:
             return MeterReading(int(text))
         except (OSError, ValueError) as error:
             self.close()
-            why = f"{self._path} gives no reading ({error})"
+            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            why = f"{self._path} gives no reading ({said})"
             raise Unreadable(self.source.name, why, repair_of(error)) from error
 
     def close(self) -> None:
@@ -155,15 +156,14 @@ def discover(
 
 
 def read_zones(sysroot: str = "") -> list[Zone]:
-    """The zones of the node, whatever they are, in the order of their numbers; empty where there is no powercap."""
+    """The zones of the node, whatever they are, each before those inside it; empty where there is no powercap."""
     try:
         folders = os.listdir(sysroot + _CLASS)
     except OSError:
         return []
     names: dict[str, str] = {}
     zones = []
-    for folder in sorted(filter(_numbers, folders), key=lambda folder: (folder.split(":")[0], _numbers(folder))):
-        # a zone comes before those inside it
+    for folder in sorted(filter(_numbers, folders)):  # a zone comes before those inside it
         path = f"{sysroot}{_CLASS}/{folder}"
         names[folder] = read_text(f"{path}/name", 64).strip()
         home = names.get(":".join(folder.split(":")[:2]), "")

@@ -37,9 +37,10 @@ def command(as_json: bool) -> None:
 
         click.echo(json.dumps([{"check": name, "found": text} for name, text in checks], indent=2))
         return
+    width = max(len(name) for name, _ in checks) + 2
+    below = "\n" + " " * width
     for name, text in checks:
-        below = "\n" + " " * 16
-        click.echo(f"{name:<16}{text.replace(chr(10), below)}")
+        click.echo(f"{name:<{width}}{text.replace(chr(10), below)}")
 
 
 def _keys(wiring: Wiring) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.meters import BESIDE, Unreadable
-from lowtide_sampler.platform_power import IpmiController, dcmi_power_w, discover
+from lowtide_sampler.platform_power import IpmiController, SeldomSensor, dcmi_power_w, discover
 
 
 def dcmi(power_w: int, *, code: int = 0, active: bool = True) -> bytes:
@@ -142,10 +142,32 @@ def acpi(root: Path, **files: str | int) -> None:
 def test_the_acpi_meter_stands_beside(tmp_path: Path, clock: list[float]) -> None:
     acpi(tmp_path, power1_average=250_000_000, power1_average_interval=1000)
     (meter,) = discover(str(tmp_path), monotonic_s=lambda: clock[0]).meters
-    assert (meter.source.component, meter.source.kind, meter.sample_period_s) == (BESIDE, "power", 1.0)
+    assert (meter.source.component, meter.source.kind, meter.sample_period_s) == (BESIDE, "power", 5.0)
     before_uj = meter.read().energy_uj
     clock[0] = 2.0
     assert meter.read().energy_uj - before_uj == 500_000_000
+
+
+def test_a_slow_sensor_is_asked_seldom_and_again_at_once_after_a_failure(clock: list[float]) -> None:
+    answers: list[float | Exception] = [100.0, OSError(5, "gone"), 200.0, 300.0]
+    asked_s = []
+
+    def read_power_w() -> float:
+        asked_s.append(clock[0])
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sensor, seen = SeldomSensor(read_power_w, 3.0, lambda: clock[0]), []
+    for tick in range(40):
+        clock[0] = tick / 5
+        try:
+            seen.append(sensor.read_power_w())
+        except OSError:
+            seen.append(None)
+    assert asked_s == pytest.approx([0.0, 3.0, 3.2, 6.2])
+    assert [seen[0], seen[14], seen[15], seen[16], seen[30], seen[31]] == [100.0, 100.0, None, 200.0, 200.0, 300.0]
 
 
 def test_grace_s_rails_are_not_the_node(tmp_path: Path) -> None:

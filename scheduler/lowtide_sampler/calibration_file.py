@@ -62,18 +62,11 @@ class Calibration(NamedTuple):
 
     @property
     def rest_active_j_per_cpu_s(self) -> float | None:
-        """The same growth by busy CPU second, which is what the models count; J/s."""
-        slope = self.rest_slope
-        if slope is None or self.busy_cpus <= 0:
-            return None
-        return slope * (self.devices_busy_w - self.devices_idle_w) / self.busy_cpus
-
-    @property
-    def node_active_j_per_cpu_s(self) -> float | None:
-        """What the whole node draws more per busy CPU; J/s; None where no load was measured."""
+        """The same growth by busy CPU second, which is what models count; J/s; None where no load was measured."""
         if self.node_idle_w is None or self.node_busy_w is None or self.busy_cpus <= 0:
             return None
-        return max(self.node_busy_w - self.node_idle_w, 0.0) / self.busy_cpus
+        grown_w = (self.node_busy_w - self.node_idle_w) - (self.devices_busy_w - self.devices_idle_w)
+        return max(grown_w, 0.0) / self.busy_cpus
 
 
 def cpu_of(machine: Machine) -> tuple[str, int, int, int]:

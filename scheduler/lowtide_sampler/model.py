@@ -153,17 +153,17 @@ def tdp_source(machine: Machine, tdp_w: float, part: float = 1.0) -> Source:
 
 
 def calibrated_cpu_source(machine: Machine, calibration: Calibration) -> Source | None:
-    """Model of the whole node at the wall from its own idle power; None where the calibration has none.
+    """Model of all of the node that no meter reads, at the wall, from its own idle power; None where that is not known.
 
     Without a reading under load, full power is idle over the family's idle share.
 
     Source:
         A line from the machine's own idle is 7 to 9 % off SPECpower's curves (``docs/sampler-sources.md``).
     """
-    idle_w = calibration.node_idle_w
+    idle_w = calibration.rest_idle_w
     if idle_w is None:
         return None
-    active_w, spread = calibration.node_active_j_per_cpu_s, 1.0
+    active_w, spread = calibration.rest_active_j_per_cpu_s, 1.0
     if active_w is None:
         idle_share, spread = family_of(machine).idle_share, 2.0
         active_w = idle_w * (1 / idle_share - 1) / machine.threads

@@ -287,6 +287,13 @@ def test_without_counters_the_node_s_own_line_is_the_model() -> None:
     assert 0.8 < cpu.low_share < cpu.high_share < 1.2
 
 
+def test_a_gpu_s_own_meter_is_not_in_the_node_s_line() -> None:
+    with_gpu = CALIBRATED._replace(devices_idle_w=25.0, devices_busy_w=27.0)
+    (cpu,) = choose_models(MACHINE, {"gpu"}, 1.0, calibration=with_gpu)
+    assert cpu.idle_w == 35.0
+    assert cpu.idle_w + THREADS * cpu.active_j_per_cpu_s == pytest.approx(180 - 27)
+
+
 def test_with_idle_power_alone_the_slope_is_the_family_s() -> None:
     (cpu,) = choose_models(MACHINE, set(), 1.0, calibration=CALIBRATED._replace(node_busy_w=None))
     assert cpu.idle_w + THREADS * cpu.active_j_per_cpu_s == pytest.approx(60 / 0.15)

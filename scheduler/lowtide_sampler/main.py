@@ -1,4 +1,4 @@
-"""The commands of the sampler: ``run``, ``recover``, ``sources``."""
+"""The commands of the sampler: ``run``, ``recover``, ``calibrate``, ``sources``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Usage: python -m lowtide_sampler COMMAND
 Commands:
   run [OPTIONS] -- COMMAND         Measure a command (run --help).
   recover [--journal DIR] [--json] Close the journals of samplers that were killed, and say what they measured.
+  calibrate [OPTIONS]              Measure this node at rest (calibrate --help).
   sources [--sysroot DIR] [--json] Show every source of energy: found, or what is missing and what mends it.
 """
 
@@ -31,6 +32,10 @@ def main(argv: list[str]) -> int:
     command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if command == "run":
         return run_main(rest)
+    if command == "calibrate":
+        from lowtide_sampler.calibration import calibrate_main
+
+        return calibrate_main(rest)
     if command in ("recover", "sources"):
         try:
             return _recover(rest) if command == "recover" else _sources(rest)
@@ -39,7 +44,7 @@ def main(argv: list[str]) -> int:
     if command in ("--help", "-h", "help"):
         sys.stdout.write(_HELP)
         return 0
-    return _fail(f"unknown command {command!r}; known are run, recover and sources")
+    return _fail(f"unknown command {command!r}; known are run, recover, calibrate and sources")
 
 
 def run_main(argv: list[str]) -> int:

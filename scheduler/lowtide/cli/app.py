@@ -30,6 +30,7 @@ VERBS = {
     "backtest": "Replay the past: what lowtide would have saved.",
     "run": "Run a command now and measure its energy.",
     "recover": "Close the journals of runs that were killed.",
+    "calibrate": "Measure what this node draws at rest.",
     "serve": "Start due jobs, follow and settle them, until stopped.",
     "tick": "One round of what serve does, for cron.",
     "signals": "Show the intensity sources and what they offer here.",

@@ -37,8 +37,10 @@ def command(as_json: bool) -> None:
 
         click.echo(json.dumps([{"check": name, "found": text} for name, text in checks], indent=2))
         return
+    width = max(len(name) for name, _ in checks) + 2
+    below = "\n" + " " * width
     for name, text in checks:
-        click.echo(f"{name:<16}{text}")
+        click.echo(f"{name:<{width}}{text.replace(chr(10), below)}")
 
 
 def _keys(wiring: Wiring) -> list[tuple[str, str]]:
@@ -70,18 +72,20 @@ def _store(wiring: Wiring) -> str:
 
 
 def _meters() -> list[tuple[str, str]]:
+    """Each source of energy: what gives readings, what is missing and why, and what mends it, at whose risk."""
     from lowtide_sampler.sources import find_sources
 
     sources = find_sources(os.environ)
-    found = [
-        (
-            f"meter {f.name}",
-            f.why if f.found else f"missing: {f.why}; what it would measure is modelled, and said to be",
-        )
-        for f in sources.findings
+    lines: list[tuple[str, str]] = []
+    told: set[str] = set()
+    for finding in sources.findings:
+        name = f"meter {finding.name}" if finding.name != "calibration" else finding.name
+        lines.append((name, finding.why if finding.found else f"missing: {finding.why}"))
+        if finding.repair and not finding.found and finding.repair not in told:
+            told.add(finding.repair)  # the zones of a node have one cause and one cure
+            lines.append(("", f"to mend it: {finding.repair}"))
+    models = [
+        (source.name, ", ".join((f"{source.label}, in place of a meter: modelled", *source.flags)))
+        for source in sources.models
     ]
-    return [
-        *found,
-        *((source.name, source.label) for source in sources.models),
-        *(("", note) for note in sources.notes),
-    ]
+    return [*lines, *models]

@@ -85,6 +85,8 @@ class AmdMeter:
     for which the job cannot be made to wait. It is a ``power`` source to the ledger, the more careful of the two.
     """
 
+    late_flags: tuple[str, ...] = ()
+
     def __init__(self, device: AmdDevice, source: Source, monotonic_s: Callable[[], float]) -> None:
         self.source = source
         self._device = device
@@ -101,6 +103,19 @@ class AmdMeter:
     def read(self) -> MeterReading:
         if self._is_trusted:
             return MeterReading(round(self._offset_uj + self._device.read_energy_uj()))
+        energy_uj = self._sum.at(self._monotonic_s())
+        return MeterReading(self._take() if energy_uj is None else energy_uj)
+
+    def sample(self) -> None:
+        """Asks the power's sensor; to be called at uneven times, while ``sample_period_s`` is not None.
+
+        Raises:
+            Unreadable: No reading now: what flows until the next one is lost.
+        """
+        if not self._is_trusted:
+            self._take()
+
+    def _take(self) -> int:
         now_s = self._monotonic_s()
         try:
             energy_uj = self._sum.add(now_s, self._device.read_power_w())
@@ -113,7 +128,7 @@ class AmdMeter:
             raise Unreadable(self.source.name, "not read for too long to hold its power")
         if not self._is_judged:
             self._judge(now_s, energy_uj)
-        return MeterReading(energy_uj)
+        return energy_uj
 
     def _judge(self, now_s: float, energy_uj: int) -> None:
         """Compares both over two seconds without a failure in them."""
@@ -189,7 +204,7 @@ def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[],
     meters: list[Meter] = []
     findings: list[Finding] = []
     for device in chosen:
-        meter: Meter = AmdMeter(device, _source(device), monotonic_s)
+        meter = AmdMeter(device, _source(device), monotonic_s)
         try:
             meter.read()
         except Unreadable as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lowtide_sampler.meters import DeviceUse, MeterReading
+from lowtide_sampler.meters import DeviceUse, Meter, MeterReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lowtide_sampler.meters import Meter, Source
+    from lowtide_sampler.meters import Source
 
 _LINGERS_S = 2.0
 """A device still tells of work this long after the process that did it has left the list."""
@@ -172,10 +172,21 @@ class UseTally:
         return own_share / periods, all_share / periods
 
 
+class SampledMeter(Meter, Protocol):
+    """A meter whose sensor may have to be asked between two reads."""
+
+    @property
+    def late_flags(self) -> tuple[str, ...]:
+        """What became known of the device during the run."""
+        ...
+
+    def sample(self) -> None: ...
+
+
 class SharedMeter:
     """A meter of a device that others may use too: its readings say who did."""
 
-    def __init__(self, meter: Meter, look: Callable[[frozenset[int]], Look], tally: UseTally) -> None:
+    def __init__(self, meter: SampledMeter, look: Callable[[frozenset[int]], Look], tally: UseTally) -> None:
         self._meter = meter
         self._look = look
         self._tally = tally
@@ -191,10 +202,13 @@ class SharedMeter:
     @property
     def late_flags(self) -> tuple[str, ...]:
         """What became known of the device during the run."""
-        return (*getattr(self._meter, "late_flags", ()), *getattr(self._look, "late_flags", ()))
+        return (*self._meter.late_flags, *getattr(self._look, "late_flags", ()))
 
     def read(self) -> MeterReading:
         return MeterReading(self._meter.read().energy_uj, self._tally.use)
+
+    def sample(self) -> None:
+        self._meter.sample()
 
     def note_users(self, own_pids: frozenset[int]) -> None:
         """Looks who uses the device now; a look that fails says that nobody can tell."""

@@ -111,7 +111,7 @@ def _open(device: Device, source: Source) -> EnergyMeter | PowerMeter:
     return meter
 
 
-def _shared(device: Device, meter: Meter, *, is_named: bool) -> SharedMeter:
+def _shared(device: Device, meter: EnergyMeter | PowerMeter, *, is_named: bool) -> SharedMeter:
     return SharedMeter(meter, UserLooks(device), UseTally(device.driver.monotonic_s, is_named=is_named))
 
 

@@ -25,7 +25,7 @@ NO_SAMPLES = frozenset({0, NOT_FOUND})
 """nvidia-ml-py raises error 0, success, where a list of samples is empty."""
 
 _ERRORS = {
-    UNINITIALIZED: ("the driver was loaded anew", ""),
+    UNINITIALIZED: ("the driver was unloaded or loaded anew", ""),
     NOT_SUPPORTED: ("the device does not support it", ""),
     NO_PERMISSION: ("the driver does not permit it to this user", ""),
     NOT_FOUND: ("the driver does not find it", ""),

@@ -38,6 +38,7 @@ class PowerMeter:
     """
 
     sample_period_s = SAMPLE_PERIOD_S
+    late_flags: tuple[str, ...] = ()
 
     def __init__(self, device: Device, source: Source) -> None:
         self.source = source
@@ -46,6 +47,18 @@ class PowerMeter:
         self._sum = PowerSum(window_s)
 
     def read(self) -> MeterReading:
+        energy_uj = self._sum.at(self._device.driver.monotonic_s())
+        return MeterReading(self._take() if energy_uj is None else energy_uj)
+
+    def sample(self) -> None:
+        """Asks the sensor; to be called at uneven times, ``sample_period_s`` apart in the mean.
+
+        Raises:
+            Unreadable: No reading now: what flows until the next one is lost.
+        """
+        self._take()
+
+    def _take(self) -> int:
         now_s = self._device.driver.monotonic_s()
         try:
             power_w = self.read_power_w()
@@ -55,7 +68,7 @@ class PowerMeter:
         energy_uj = self._sum.add(now_s, power_w)
         if energy_uj is None:
             raise Unreadable(self.source.name, "not read for too long to hold its power")
-        return MeterReading(energy_uj)
+        return energy_uj
 
     def read_power_w(self) -> float:
         """Power as the sensor shows it; W."""
@@ -92,6 +105,11 @@ class EnergyMeter:
         if not self._has_moved:
             energy_uj = self._watch(energy_uj)
         return MeterReading(energy_uj)
+
+    def sample(self) -> None:
+        """Asks the power's sensor, where the power stands in for the counter."""
+        if self._power is not None:
+            self._power.sample()
 
     def _watch(self, energy_uj: int) -> int:
         """The reading, after a look whether the counter counts at all."""

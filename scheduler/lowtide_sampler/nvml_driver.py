@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import Finding, Unreadable
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LIBRARY = "libnvidia-ml.so.1"
+_PCI, _PCI_VENDOR = "/sys/bus/pci/devices", "0x10de"
 _RETRY_S, _RETRY_AT_MOST_S = 5.0, 60.0
 
 UNINITIALIZED, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND = 1, 3, 4, 6
@@ -140,12 +142,26 @@ def start() -> tuple[Driver | None, Finding]:
     try:
         import pynvml
     except ImportError:
-        return None, Finding("nvml", False, "the module pynvml is not installed", "pip install nvidia-ml-py")
+        repair = "pip install nvidia-ml-py" if _has_device() else ""
+        return None, Finding("nvml", False, "the module pynvml is not installed", repair)
     except Exception as error:  # noqa: BLE001  another module of that name may raise anything
         return None, Finding("nvml", False, f"the module pynvml does not load ({error})", "pip install nvidia-ml-py")
     try:
         pynvml.nvmlInit()
     except Exception as error:  # noqa: BLE001  as in Driver.call
         refused = refusal("nvml", "nvmlInit", error)
+        if refused.code == DRIVER_NOT_LOADED and not _has_device():
+            return None, Finding("nvml", False, "the driver's library is here and no NVIDIA device is")
         return None, Finding("nvml", False, refused.why, refused.repair)
     return Driver(pynvml), Finding("nvml", True, "nvidia-ml-py")
+
+
+def _has_device() -> bool:
+    """Whether the node has an NVIDIA device, driver or no driver: many images bring the library alone."""
+    if any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")):
+        return True
+    try:
+        slots = os.listdir(_PCI)
+    except OSError:
+        return False
+    return any(read_text(f"{_PCI}/{slot}/vendor", 16).strip() == _PCI_VENDOR for slot in slots)

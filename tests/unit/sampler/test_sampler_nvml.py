@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -454,20 +453,30 @@ def test_a_driver_that_does_not_start_says_why(node: Callable[..., Node]) -> Non
     assert there.found.repair == "sudo reboot"
 
 
-@contextmanager
-def first_on_the_path(folder: Path) -> Iterator[dict[str, str]]:
-    yield {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+@pytest.mark.parametrize(("vendor", "repair"), [("0x10de", "sudo modprobe nvidia"), ("0x8086", "")])
+def test_a_library_alone_is_nothing_to_mend(
+    node: Callable[..., Node], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vendor: str, repair: str
+) -> None:
+    if any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "nvidiactl", "dxg")):
+        pytest.skip("this node has an NVIDIA device")
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0/vendor").write_text(vendor + "\n")
+    monkeypatch.setattr(nvml_driver, "_PCI", str(tmp_path))
+    assert node(Device(), init_error=fake_nvml.DRIVER_NOT_LOADED).found.repair == repair
 
 
-FIND = "from lowtide_sampler import nvml; print(nvml.load_library())"
+def find_with(folder: Path) -> str:
+    """What a new process says of the driver whose library is in a folder."""
+    find = "from lowtide_sampler import nvml; print(nvml.load_library())"
+    environ = {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-c", find], env=environ, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_library_that_is_none_is_found_so(tmp_path: Path) -> None:
     (tmp_path / fake_nvml.LIBRARY).write_bytes(b"\x7fELF is not enough" * 100)
-    with first_on_the_path(tmp_path) as environ:
-        answer = subprocess.run([sys.executable, "-c", FIND], env=environ, capture_output=True, text=True, check=True)
-    assert "(None," in answer.stdout
-    assert "cannot be loaded" in answer.stdout
+    answer = find_with(tmp_path)
+    assert answer.startswith("(None,")
+    assert "cannot be loaded" in answer
 
 
 def test_a_library_without_the_drivers_functions_is_found_so(library: Path, tmp_path: Path) -> None:
@@ -475,9 +484,8 @@ def test_a_library_without_the_drivers_functions_is_found_so(library: Path, tmp_
     source.write_text("int nothing;\n")
     options = ["-shared", "-fPIC", f"-Wl,-soname,{fake_nvml.LIBRARY}", "-o", str(tmp_path / fake_nvml.LIBRARY)]
     subprocess.run(["cc", *options, str(source)], check=True)
-    with first_on_the_path(tmp_path) as environ:
-        answer = subprocess.run([sys.executable, "-c", FIND], env=environ, capture_output=True, text=True, check=True)
-    assert "too old for it, or is not the driver's" in answer.stdout
+    answer = find_with(tmp_path)
+    assert "too old for it, or is not the driver's" in answer
 
 
 def test_eight_devices_cost_little_and_nothing_is_looked_up_again(node: Callable[..., Node]) -> None:

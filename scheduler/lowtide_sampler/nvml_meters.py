@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from lowtide_sampler.gpu_use import Look, Sample
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _POWER_INSTANT_FIELD = 186
 _WINDOW_S = 1.0
 _AMPERE = 7
-_GA100 = re.compile(r"\b(A100|A800|A30)\b|\bCMP 170HX\b")
+_GA100 = frozenset({"A100", "A800", "A30", "170HX"})
 _STILL_S = 1.0
 _NO_DRAW_W = 1.0
 _MPS_SERVER = "nvidia-cuda-mps"  # the kernel keeps 15 characters of nvidia-cuda-mps-server
@@ -232,7 +231,8 @@ def _is_averaged(device: Device) -> bool:
         name: Any = device.ask("nvmlDeviceGetName")
     except Refused:
         return False
-    return _GA100.search(name.decode() if isinstance(name, bytes) else name) is None
+    words = (name.decode() if isinstance(name, bytes) else str(name)).replace("-", " ").split()
+    return _GA100.isdisjoint(words)
 
 
 def _instant_w(device: Device) -> float:

@@ -16,7 +16,7 @@
 
 enum {
     SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6,
-    INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15
+    INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15
 };
 enum { MAX_DEVICES = 16, MAX_PROCESSES = 64, MAX_SLICES = 8, TEXT = 96 };
 
@@ -159,8 +159,12 @@ static void refresh(void)
 {
     const char *path = getenv("FAKE_NVML_CONFIG");
     struct stat st;
-    if (!path || stat(path, &st) != 0)
+    if (!path || stat(path, &st) != 0) {    /* once loaded it stays in its process: without a file it is no driver */
+        device_count = 0;
+        init_error = all_error = DRIVER_NOT_LOADED;
+        seen_size = -1;
         return;
+    }
     if (st.st_size == seen_size && st.st_ino == seen_inode && st.st_mtim.tv_sec == seen_mtime.tv_sec
         && st.st_mtim.tv_nsec == seen_mtime.tv_nsec)
         return;

@@ -182,19 +182,10 @@ def test_users_share_by_heads(pids: list[int], activity: int, equal_s: float, bl
     assert (use.equal_s, use.blind_s) == pytest.approx((equal_s, blind_s))
 
 
-def test_nothing_is_looked_for_without_the_kernels_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amdsmi, "_DRIVER", "/nowhere/kfd")
-    monkeypatch.setattr(amdsmi, "_import", lambda: pytest.fail("looked for"))
-    library, finding = amdsmi.load_library()
-    assert library is None
-    assert not finding.repair
-
-
 @pytest.mark.parametrize("failure", ["raise KeyError('libamd_smi.so')", "raise SystemError", "1 +"])
 def test_a_copy_that_does_not_load_leaves_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: str
 ) -> None:
-    monkeypatch.setattr(amdsmi, "_DRIVER", str(tmp_path))
     monkeypatch.setattr(amdsmi, "_OWN_COPY", str(tmp_path / "rocm"))
     monkeypatch.syspath_prepend(str(tmp_path / "registry"))
     for folder in ("rocm", "registry"):

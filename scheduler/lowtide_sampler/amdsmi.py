@@ -24,6 +24,8 @@ _REPAIR = "install the package amd-smi-lib of your ROCm"
 _PMAX_OF_LIMIT = 1.3
 _AGREE_S = 2.0
 _AGREE_SHARE = 0.20
+ERRORS: Mapping[str, float] = {"amdsmi-power": 0.10}
+"""One sigma as a share of the energy [judgement]; the accumulator, used where it agrees, is held to be no better."""
 _POWERS = ("socket_power", "current_socket_power", "average_socket_power")
 _ENERGIES = ("energy_accumulator", "power")  # ROCm before 6.1 calls the accumulator "power"
 
@@ -106,11 +108,6 @@ class AmdMeter:
         return MeterReading(self._take() if energy_uj is None else energy_uj)
 
     def sample(self) -> None:
-        """Asks the power's sensor; to be called at uneven times, while ``sample_period_s`` is not None.
-
-        Raises:
-            Unreadable: No reading now: what flows until the next one is lost.
-        """
         if not self._is_trusted:
             self._take()
 
@@ -182,13 +179,19 @@ def _import() -> tuple[Any | None, str]:
     return None, why
 
 
-def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[], float] = time.monotonic) -> Discovery:
+def discover(
+    library: Any,
+    environ: Mapping[str, str],
+    monotonic_s: Callable[[], float] = time.monotonic,
+    errors: Mapping[str, float] = ERRORS,
+) -> Discovery:
     """Meters of the devices that the job may see.
 
     Args:
         library: A started ``amdsmi``.
         environ: Chooses the devices (``chosen_amd``); all without a choice.
         monotonic_s: Clock of the readings; s.
+        errors: One sigma by kind of source.
     """
     try:
         handles = library.amdsmi_get_processor_handles()
@@ -201,7 +204,7 @@ def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[],
     meters: list[Meter] = []
     findings: list[Finding] = []
     for device in chosen:
-        meter = AmdMeter(device, _source(device), monotonic_s)
+        meter = AmdMeter(device, _source(device, errors["amdsmi-power"]), monotonic_s)
         try:
             meter.read()
         except Unreadable as error:
@@ -214,14 +217,14 @@ def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[],
     return Discovery(tuple(meters), tuple(findings), missing_share)
 
 
-def _source(device: AmdDevice) -> Source:
+def _source(device: AmdDevice, error_share: float) -> Source:
     return Source(
         name=device.name,
         label="AMD SMI",
         component="gpu",
         kind="power",
         pmax_w=_pmax_w(device),
-        error_share=0.10,
+        error_share=error_share,
         job_share=1.0,
     )
 

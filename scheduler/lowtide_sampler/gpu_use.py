@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lowtide_sampler.meters import DeviceUse, Meter, MeterReading
+from lowtide_sampler.meters import DeviceUse, Meter, MeterReading, Sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from lowtide_sampler.meters import Source
 
 _LINGERS_S = 2.0
 """A device still tells of work this long after the process that did it has left the list."""
@@ -69,8 +67,8 @@ class UseTally:
 
     - The driver's numbers are our numbers where one of them is the job's or is a living process's. Numbers that are
       neither (another pid namespace), no list, or an empty one beside work that is being done: nobody can say, and
-      the time is ``blind_s``. The list and the samples are judged apart: driver 560 names processes in one namespace
-      in the list and in another in the samples. Where only one of them can be read, it serves for both.
+      the time is ``blind_s`` and in no other sum. The list and the samples are judged apart: driver 560 names processes
+      in one namespace in the list and in another in the samples. Where only one can be read, it serves for both.
     - Idle power goes by heads: a process counts once, however many contexts it has.
     - Work goes by the samples, averaged; by heads where they cannot be read or name a server (MPS).
     - A device on which nobody is and nothing runs is the job's where the job asked for it by name (``is_named``), or
@@ -152,9 +150,9 @@ class UseTally:
         elif look.samples == () and not now.is_blind and self._unsampled_s + dt_s <= _LONGEST_SAMPLE_PERIOD_S:
             self._unsampled_s += dt_s
         else:
-            worked_s = dt_s + self._unsampled_s
-            all_s = worked_s * (1.0 if look.busy_share is None else look.busy_share)
-            own_s = all_s * ((equal_s + blind_s) / dt_s if dt_s > 0 else 0.0)
+            seen_s = dt_s - blind_s
+            all_s = (seen_s + self._unsampled_s) * (1.0 if look.busy_share is None else look.busy_share)
+            own_s = all_s * min(equal_s / seen_s, 1.0) if seen_s > 0 else 0.0
             self._unsampled_s = 0.0
         use = self.use
         self.use = DeviceUse(use.own_s + own_s, use.all_s + all_s, use.equal_s + equal_s, use.blind_s + blind_s)
@@ -172,28 +170,23 @@ class UseTally:
         return own_share / periods, all_share / periods
 
 
-class SampledMeter(Meter, Protocol):
-    """A meter whose sensor may have to be asked between two reads."""
+class DeviceMeter(Meter, Sampled, Protocol):
+    """A meter of a device, by its counter or by its power."""
 
     @property
     def late_flags(self) -> tuple[str, ...]:
         """What became known of the device during the run."""
         ...
 
-    def sample(self) -> None: ...
-
 
 class SharedMeter:
     """A meter of a device that others may use too: its readings say who did."""
 
-    def __init__(self, meter: SampledMeter, look: Callable[[frozenset[int]], Look], tally: UseTally) -> None:
+    def __init__(self, meter: DeviceMeter, look: Callable[[frozenset[int]], Look], tally: UseTally) -> None:
+        self.source = meter.source
         self._meter = meter
         self._look = look
         self._tally = tally
-
-    @property
-    def source(self) -> Source:
-        return self._meter.source
 
     @property
     def sample_period_s(self) -> float | None:

@@ -15,15 +15,16 @@ _AMD_DRIVER = "/dev/kfd"
 _NVIDIA_DEVICE = "/dev/nvidia0"
 
 
-def discover(environ: Mapping[str, str]) -> Discovery:
+def discover(environ: Mapping[str, str], errors: Mapping[str, float] | None = None) -> Discovery:
     """Meters of the GPUs that the job may use.
 
     Args:
         environ: Its variables choose the devices (``gpu_choice``).
+        errors: One sigma by kind of source; None: those of each make.
     Returns:
         ``missing_share`` is more than 0 where a device is there and gives no reading.
     """
-    found = [_nvidia(environ), _amd(environ)]
+    found = [_nvidia(environ, errors), _amd(environ, errors)]
     return Discovery(
         tuple(meter for one in found for meter in one.meters),
         tuple(finding for one in found for finding in one.findings),
@@ -31,17 +32,17 @@ def discover(environ: Mapping[str, str]) -> Discovery:
     )
 
 
-def _nvidia(environ: Mapping[str, str]) -> Discovery:
+def _nvidia(environ: Mapping[str, str], errors: Mapping[str, float] | None) -> Discovery:
     driver, finding = start()
     if driver is None:
         return Discovery((), (finding,), 1.0 if os.path.exists(_NVIDIA_DEVICE) else 0.0)
     from lowtide_sampler import nvml
 
-    found = nvml.discover(driver, environ)
+    found = nvml.discover(driver, environ, errors=errors or nvml.ERRORS)
     return found._replace(findings=(finding, *found.findings))
 
 
-def _amd(environ: Mapping[str, str]) -> Discovery:
+def _amd(environ: Mapping[str, str], errors: Mapping[str, float] | None) -> Discovery:
     if not os.path.exists(_AMD_DRIVER):
         return Discovery((), (Finding("amdsmi", False, "no AMD driver for compute on this node"),), 0.0)
     from lowtide_sampler import amdsmi
@@ -49,5 +50,5 @@ def _amd(environ: Mapping[str, str]) -> Discovery:
     library, finding = amdsmi.load_library()
     if library is None:
         return Discovery((), (finding,), 1.0)
-    found = amdsmi.discover(library, environ)
+    found = amdsmi.discover(library, environ, errors=errors or amdsmi.ERRORS)
     return found._replace(findings=(finding, *found.findings))

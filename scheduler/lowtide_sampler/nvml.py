@@ -25,6 +25,13 @@ _PMAX_OF_LIMIT = 1.3
 _SM_CLOCK = 1
 _PIPES_OF_MPS = "/tmp/nvidia-mps"  # noqa: S108  where the MPS control daemon keeps its pipe unless told otherwise
 
+ERRORS: Mapping[str, float] = {"nvml-counter": 0.05, "nvml-power": 0.10}
+"""One sigma as a share of the energy [judgement]; by power, what happens between two samples counts as much again.
+
+Source:
+    NVIDIA, NVML API reference, nvmlDeviceGetPowerUsage: +/- 5 % of the reading.
+"""
+
 load_library = nvml_driver.start
 
 
@@ -45,7 +52,12 @@ class Part(NamedTuple):
     why: str = ""
 
 
-def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[], float] = time.monotonic) -> Discovery:
+def discover(
+    library: Any,
+    environ: Mapping[str, str],
+    monotonic_s: Callable[[], float] = time.monotonic,
+    errors: Mapping[str, float] = ERRORS,
+) -> Discovery:
     """Meters of the devices that the job may see.
 
     Devices that a scheduler gave to the job alone are wholly the job's, slices in the proportion of their size; the
@@ -55,6 +67,7 @@ def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[],
         library: A ``Driver``, or a started ``pynvml``.
         environ: Chooses the devices (``chosen_nvidia``); all without a choice.
         monotonic_s: Clock of the readings; s.
+        errors: One sigma by kind of source.
     """
     driver = library if isinstance(library, Driver) else Driver(library, monotonic_s)
     try:
@@ -72,7 +85,7 @@ def discover(library: Any, environ: Mapping[str, str], monotonic_s: Callable[[],
             if part.device is None:
                 raise Unreadable(name, part.why)
             source = _source(name, part, is_alone=is_alone)
-            meter = _open(part.device, source._replace(flags=source.flags + with_server))
+            meter = _open(part.device, source._replace(flags=source.flags + with_server), errors)
         except Unreadable as error:
             findings.append(Finding(name, False, error.why, error.repair))
             continue
@@ -92,20 +105,19 @@ def _source(name: str, part: Part, *, is_alone: bool) -> Source:
         component="gpu",
         kind="counter",
         pmax_w=_pmax_w(device),
-        error_share=0.05,
         idle_w=None if is_alone or part.share < 1 else find_idle_w(device),
         job_share=part.share,
         flags=part.flags,
     )
 
 
-def _open(device: Device, source: Source) -> EnergyMeter | PowerMeter:
-    meter = EnergyMeter(device, source)
+def _open(device: Device, source: Source, errors: Mapping[str, float]) -> EnergyMeter | PowerMeter:
+    meter = EnergyMeter(device, source._replace(error_share=errors["nvml-counter"]))
     try:
         meter.read()
     except Refused:
-        # 10 % [judgement]: the sensor's 5 %, and as much again for what happens between two samples.
-        power = PowerMeter(device, source._replace(label="NVML power", kind="power", error_share=0.10))
+        by_power = source._replace(label="NVML power", kind="power", error_share=errors["nvml-power"])
+        power = PowerMeter(device, by_power)
         power.read()
         return power
     return meter

@@ -50,11 +50,6 @@ class PowerMeter:
         return MeterReading(self._take() if energy_uj is None else energy_uj)
 
     def sample(self) -> None:
-        """Asks the sensor; to be called at uneven times, ``sample_period_s`` apart in the mean.
-
-        Raises:
-            Unreadable: No reading now: what flows until the next one is lost.
-        """
         self._take()
 
     def _take(self) -> int:

@@ -87,11 +87,9 @@ def test_a_device_with_none_but_ours_is_all_ours_whatever_the_samples_call_us() 
     ],
     ids=["foreign pids", "empty and busy", "foreign samples", "unnamed", "no list", "mute"],
 )
-def test_where_nobody_can_say_the_time_is_blind_and_the_work_ours(look: Callable[[float], Look]) -> None:
+def test_where_nobody_can_say_the_time_is_blind_and_in_no_other_sum(look: Callable[[float], Look]) -> None:
     use = Watched().for_s(10.0, look)
-    assert use.blind_s == pytest.approx(10.0)
-    assert use.equal_s == 0.0
-    assert use.own_s == use.all_s > 0
+    assert use == pytest.approx(DeviceUse(0.0, 0.0, 0.0, 10.0))
 
 
 def test_the_list_in_another_namespace_is_replaced_by_the_samples() -> None:

@@ -39,9 +39,9 @@ def test_both_makes_are_found_in_one_search(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(gpus, "start", lambda: (object(), Finding("nvml", True)))
     monkeypatch.setattr(gpus, "_AMD_DRIVER", str(tmp_path))
-    monkeypatch.setattr(nvml, "discover", lambda *_: Discovery((), (Finding("nvml:0", False, "lost"),), 0.5))
+    monkeypatch.setattr(nvml, "discover", lambda *_, **__: Discovery((), (Finding("nvml:0", False, "lost"),), 0.5))
     monkeypatch.setattr(amdsmi, "load_library", lambda: (object(), Finding("amdsmi", True)))
-    monkeypatch.setattr(amdsmi, "discover", lambda *_: Discovery((), (Finding("amdsmi:0", True),), 0.0))
+    monkeypatch.setattr(amdsmi, "discover", lambda *_, **__: Discovery((), (Finding("amdsmi:0", True),), 0.0))
     found = gpus.discover({})
     assert [finding.name for finding in found.findings] == ["nvml", "nvml:0", "amdsmi", "amdsmi:0"]
     assert found.missing_share == 0.5

@@ -204,7 +204,7 @@ def discover(
     meters: list[Meter] = []
     findings: list[Finding] = []
     for device in chosen:
-        meter = AmdMeter(device, _source(device, errors["amdsmi-power"]), monotonic_s)
+        meter = AmdMeter(device, _source(device, errors["amdsmi-power"], is_shared=not is_alone), monotonic_s)
         try:
             meter.read()
         except Unreadable as error:
@@ -217,7 +217,7 @@ def discover(
     return Discovery(tuple(meters), tuple(findings), missing_share)
 
 
-def _source(device: AmdDevice, error_share: float) -> Source:
+def _source(device: AmdDevice, error_share: float, *, is_shared: bool) -> Source:
     return Source(
         name=device.name,
         label="AMD SMI",
@@ -225,7 +225,7 @@ def _source(device: AmdDevice, error_share: float) -> Source:
         kind="power",
         pmax_w=_pmax_w(device),
         error_share=error_share,
-        job_share=1.0,
+        job_share=None if is_shared else 1.0,
     )
 
 

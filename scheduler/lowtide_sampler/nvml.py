@@ -84,19 +84,19 @@ def discover(
         try:
             if part.device is None:
                 raise Unreadable(name, part.why)
-            source = _source(name, part, is_alone=is_alone)
+            is_shared = part.share == 1 and not is_alone
+            source = _source(name, part, is_shared=is_shared)
             meter = _open(part.device, source._replace(flags=source.flags + with_server), errors)
         except Unreadable as error:
             findings.append(Finding(name, False, error.why, error.repair))
             continue
-        is_shared = part.share == 1 and not is_alone
         meters.append(_shared(part.device, meter, is_named=is_named) if is_shared else meter)
         findings.append(Finding(name, True, meter.source.label))
     missing_share = 1 - len(meters) / len(parts) if parts else 0.0
     return Discovery(tuple(meters), tuple(findings), missing_share)
 
 
-def _source(name: str, part: Part, *, is_alone: bool) -> Source:
+def _source(name: str, part: Part, *, is_shared: bool) -> Source:
     device = part.device
     assert device is not None
     return Source(
@@ -105,8 +105,8 @@ def _source(name: str, part: Part, *, is_alone: bool) -> Source:
         component="gpu",
         kind="counter",
         pmax_w=_pmax_w(device),
-        idle_w=None if is_alone or part.share < 1 else find_idle_w(device),
-        job_share=part.share,
+        idle_w=find_idle_w(device) if is_shared else None,
+        job_share=None if is_shared else part.share,
         flags=part.flags,
     )
 

@@ -97,6 +97,7 @@ def test_the_accumulator_is_trusted_only_where_it_agrees_with_the_power(
     library.power_key = power_key
     (meter,) = found(library, SLURM_JOB_GPUS="0").meters
     assert meter.sample_period_s is not None
+    assert meter.source.job_share == 1.0
     truth_j = 500.0 * 60.0
     expected = truth_j * (counts or 1.0) if is_trusted else truth_j
     assert run_j(library, meter, 60.0) == pytest.approx(expected, rel=0.006)
@@ -173,6 +174,7 @@ def test_users_share_by_heads(pids: list[int], activity: int, equal_s: float, bl
     library.activity = activity
     (meter,) = found(library).meters
     assert isinstance(meter, Shared)
+    assert meter.source.job_share is None
     for _ in range(11):
         meter.note_users(frozenset({OURS}))
         library.clock_s += 1.0

@@ -200,6 +200,7 @@ def test_n7_a_shared_device(node: Callable[..., Node]) -> None:
     there = node(users(Process(OURS, 25), Process(THEIRS, 75)))
     (meter,) = there.discover().meters
     assert isinstance(meter, Shared)
+    assert meter.source.job_share is None
     (use,) = Measured(there, (meter,), 60.0, own=frozenset({OURS})).use
     assert use is not None
     assert use.own_s / use.all_s == pytest.approx(0.25, abs=0.03)

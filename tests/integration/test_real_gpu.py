@@ -15,7 +15,8 @@ import pytest
 MEASURE = """
 import json, os, sys, time
 from lowtide_sampler import nvml, nvml_driver
-from lowtide_sampler.meters import Shared, Unreadable
+from lowtide_sampler.meters import Shared
+from lowtide_sampler.nvml_driver import Device
 from lowtide_sampler.nvml_meters import PowerMeter
 
 driver, found = nvml_driver.start()
@@ -24,10 +25,11 @@ if driver is None:
 begin_s = time.perf_counter()
 meters = nvml.discover(driver, {}).meters
 discover_s = time.perf_counter() - begin_s
+meters = [meter for meter in meters if isinstance(meter, Shared)]
 if not meters:
-    sys.exit(json.dumps({"skip": "the driver shows no device"}))
-devices = [nvml._reachable(driver)[int(meter.source.name[5:])].device for meter in meters]
-powers = [PowerMeter(device, meter.source) for device, meter in zip(devices, meters)]
+    sys.exit(json.dumps({"skip": "the driver shows no whole device"}))
+handles = [driver.call("nvmlDeviceGetHandleByIndex", int(meter.source.name[len("nvml:"):])) for meter in meters]
+powers = [PowerMeter(Device(driver, handle, "", "power"), meter.source) for handle, meter in zip(handles, meters)]
 own, ticks_s = frozenset({os.getpid()}), []
 time.sleep(0.2)
 first = [(meter.read().energy_uj, power.read().energy_uj) for meter, power in zip(meters, powers)]

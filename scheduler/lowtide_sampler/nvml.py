@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SLICES_OF_A_DEVICE = 7
 _PMAX_OF_LIMIT = 1.3
 _SM_CLOCK = 1
+_SLICE = "mig_slice"
 _PIPES_OF_MPS = "/tmp/nvidia-mps"  # noqa: S108  where the MPS control daemon keeps its pipe unless told otherwise
 
 ERRORS: Mapping[str, float] = {"nvml-counter": 0.05, "nvml-power": 0.10}
@@ -50,6 +51,10 @@ class Part(NamedTuple):
     share: float = 1.0
     flags: tuple[str, ...] = ()
     why: str = ""
+
+    @property
+    def is_slice(self) -> bool:
+        return _SLICE in self.flags
 
 
 def discover(
@@ -84,8 +89,8 @@ def discover(
         try:
             if part.device is None:
                 raise Unreadable(name, part.why)
-            is_shared = part.share == 1 and not is_alone
-            source = _source(name, part, is_shared=is_shared)
+            is_shared = not is_alone and not part.is_slice
+            source = _source(name, part, part.device, is_shared=is_shared)
             meter = _open(part.device, source._replace(flags=source.flags + with_server), errors)
         except Unreadable as error:
             findings.append(Finding(name, False, error.why, error.repair))
@@ -96,9 +101,7 @@ def discover(
     return Discovery(tuple(meters), tuple(findings), missing_share)
 
 
-def _source(name: str, part: Part, *, is_shared: bool) -> Source:
-    device = part.device
-    assert device is not None
+def _source(name: str, part: Part, device: Device, *, is_shared: bool) -> Source:
     return Source(
         name=name,
         label="NVML counter",
@@ -260,7 +263,7 @@ def _slices(part: Part, instances: str = "") -> list[Part]:
             continue
         share = int(size.computeInstanceSliceCount or size.gpuInstanceSliceCount) / (most or _SLICES_OF_A_DEVICE)
         if not instances or instances == f"{ids[0]}/{ids[1]}":
-            slices.append(Part(uuid, device, min(share, 1.0), ("mig_slice",)))
+            slices.append(Part(uuid, device, min(share, 1.0), (_SLICE,)))
     return slices
 
 

@@ -356,6 +356,12 @@ def test_a_smaller_device_has_fewer_slices(node: Callable[..., Node]) -> None:
     assert meter.source.job_share == 0.5
 
 
+def test_a_slice_that_is_the_whole_device_is_still_a_slice(node: Callable[..., Node]) -> None:
+    (meter,) = node(dataclasses.replace(MIG, slices=(Slice("MIG-1", 0, 0, 7, 7),))).discover().meters
+    assert meter.source.job_share == 1.0
+    assert not isinstance(meter, Shared)
+
+
 # What fails
 
 

@@ -474,6 +474,32 @@ def test_a_library_alone_is_nothing_to_mend(
     assert node(Device(), init_error=fake_nvml.DRIVER_NOT_LOADED).found.repair == repair
 
 
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "not installed"), ("raise FutureWarning('another pynvml')", "another pynvml")]
+)
+def test_without_its_module_the_driver_is_not_read(
+    node: Callable[..., Node], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, why: str
+) -> None:
+    node(Device())
+    if content is None:
+        monkeypatch.setitem(sys.modules, "pynvml", None)
+    else:
+        (tmp_path / "pynvml.py").write_text(content + "\n")
+        monkeypatch.delitem(sys.modules, "pynvml")
+        monkeypatch.syspath_prepend(str(tmp_path))
+    driver, finding = nvml_driver.start()
+    assert driver is None
+    assert why in finding.why
+
+
+def test_a_power_that_is_lost_for_a_while_is_not_held_over_it(node: Callable[..., Node]) -> None:
+    there = node(dataclasses.replace(NO_COUNTER, lost_from_s=5.0, lost_until_s=9.0))
+    (meter,) = there.discover(**SLURM).meters
+    measured = Measured(there, (meter,), 16.0)
+    assert measured.failures[0] > 10
+    assert measured.joules == pytest.approx([12 * 217.5], rel=0.1)
+
+
 def find_with(folder: Path) -> str:
     """What a new process says of the driver whose library is in a folder."""
     find = "from lowtide_sampler import nvml; print(nvml.load_library())"

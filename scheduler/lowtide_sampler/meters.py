@@ -132,6 +132,24 @@ class Shared(Protocol):
         ...
 
 
+@runtime_checkable
+class Sampled(Protocol):
+    """Ability of a meter that sums a power sensor: its sensor is asked apart from the reading.
+
+    Records are written at even times, and a sensor asked with each of them would fall into step with the load; so
+    ``read`` answers with what is held, as long as ``sample`` is called while ``sample_period_s`` is not None (which may
+    change during a run: a counter may turn out to be none).
+    """
+
+    def sample(self) -> None:
+        """Asks the sensor; to be called at uneven times, ``sample_period_s`` apart in the mean.
+
+        Raises:
+            Unreadable: No reading now: what flows until the next one is lost.
+        """
+        ...
+
+
 class Finding(NamedTuple):
     """One source that was looked for: whether it is there, why not, and the command that mends it."""
 

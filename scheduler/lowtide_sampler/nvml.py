@@ -1,202 +1,270 @@
-"""NVIDIA's devices through nvidia-ml-py, which is imported only where the driver's library can be loaded."""
+"""NVIDIA's devices: which of them are the job's, and a meter for each."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.meters import Discovery, Finding, MeterReading, Source, Unreadable
+from lowtide_sampler import nvml_driver
+from lowtide_sampler.gpu_choice import chosen_nvidia, is_exclusive, pick
+from lowtide_sampler.gpu_use import SharedMeter, UseTally
+from lowtide_sampler.meters import Discovery, Finding, Source, Unreadable
+from lowtide_sampler.nvml_driver import NO_PERMISSION, Device, Driver, Refused
+from lowtide_sampler.nvml_meters import EnergyMeter, PowerMeter, UserLooks, find_idle_w
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-_POWER_INSTANT_FIELD = 186
-_LIBRARY = "libnvidia-ml.so.1"
+    from lowtide_sampler.gpu_choice import Choice
+    from lowtide_sampler.meters import Meter
+
 _SLICES_OF_A_DEVICE = 7
-_SAMPLE_PERIOD_S = 0.2
-_HELD_AT_MOST_S = 2.0
+_PMAX_OF_LIMIT = 1.3
+_SM_CLOCK = 1
+_SLICE = "mig_slice"
+_PIPES_OF_MPS = "/tmp/nvidia-mps"  # noqa: S108  where the MPS control daemon keeps its pipe unless told otherwise
+
+ERRORS: Mapping[str, float] = {"nvml-counter": 0.05, "nvml-power": 0.10}
+"""One sigma as a share of the energy [judgement]; by power, what happens between two samples counts as much again.
+
+Source:
+    NVIDIA, NVML API reference, nvmlDeviceGetPowerUsage: +/- 5 % of the reading.
+"""
+
+load_library = nvml_driver.start
 
 
-class EnergyMeter:
-    """A device with an energy counter (Volta and later)."""
+class Part(NamedTuple):
+    """A device or a slice of one that the job may use.
 
-    sample_period_s = None
-
-    def __init__(self, nvml: Any, handle: Any, source: Source) -> None:
-        self.source = source
-        self._nvml = nvml
-        self._handle = handle
-
-    def read(self) -> MeterReading:
-        try:
-            energy_millijoule = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
-        except self._nvml.NVMLError as error:
-            raise Unreadable(self.source.name, str(error)) from error
-        return MeterReading(1000 * energy_millijoule)
-
-
-class PowerMeter:
-    """A device that tells only its power: read often, at uneven times, and summed as steps.
-
-    A reading is held until the next one: between two readings a trapezoid would invent a slope, and even times would
-    fall into step with the load.
+    Attributes:
+        name: Its place in the node, or the slice's UUID.
+        device: What is read: for a slice, the device that holds it.
+        share: The slice's part of the device by compute slices; 1 for a device.
+        why: Why it cannot be read; "" where it can.
     """
 
-    sample_period_s = _SAMPLE_PERIOD_S
+    name: str
+    device: Device | None
+    share: float = 1.0
+    flags: tuple[str, ...] = ()
+    why: str = ""
 
-    def __init__(self, nvml: Any, handle: Any, source: Source, monotonic_s: Callable[[], float]) -> None:
-        self.source = source
-        self._nvml = nvml
-        self._handle = handle
-        self._monotonic_s = monotonic_s
-        self._energy_uj = 0.0
-        self._held: tuple[float, float] | None = None
-
-    def read(self) -> MeterReading:
-        now_s = self._monotonic_s()
-        try:
-            power_w = read_power_w(self._nvml, self._handle)
-        except self._nvml.NVMLError as error:
-            self._held = None
-            raise Unreadable(self.source.name, str(error)) from error
-        if self._held is not None:
-            held_w, since_s = self._held
-            if now_s - since_s > _HELD_AT_MOST_S:  # the node slept, or so did we: not a time to hold a value for
-                self._held = (power_w, now_s)
-                raise Unreadable(self.source.name, f"not read for {now_s - since_s:.1f} s")
-            self._energy_uj += 1e6 * held_w * (now_s - since_s)
-        self._held = (power_w, now_s)
-        return MeterReading(round(self._energy_uj))
+    @property
+    def is_slice(self) -> bool:
+        return _SLICE in self.flags
 
 
-def read_power_w(nvml: Any, handle: Any) -> float:
-    """Power of a device now: the instantaneous field where the driver has it, else the (often averaged) usage."""
-    field = nvml.nvmlDeviceGetFieldValues(handle, [_POWER_INSTANT_FIELD])[0]
-    if field.nvmlReturn == nvml.NVML_SUCCESS:
-        return 1e-3 * float(field.value.uiVal)
-    return 1e-3 * float(nvml.nvmlDeviceGetPowerUsage(handle))
-
-
-def load_library() -> tuple[Any | None, Finding]:
-    """The started ``pynvml`` module, or None, and what was found."""
-    import ctypes
-
-    try:
-        ctypes.CDLL(_LIBRARY)
-    except OSError:
-        if os.path.exists("/dev/nvidia0"):
-            return None, Finding("nvml", False, f"/dev/nvidia0 is there and {_LIBRARY} cannot be loaded")
-        return None, Finding("nvml", False, "no NVIDIA driver on this node")
-    try:
-        import pynvml
-    except ImportError:
-        return None, Finding("nvml", False, "the module pynvml is not installed", "pip install nvidia-ml-py")
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return None, Finding("nvml", False, f"the driver does not start: {error}", "nvidia-smi")
-    return pynvml, Finding("nvml", True, "nvidia-ml-py")
-
-
-def discover(nvml: Any, environ: Mapping[str, str], monotonic_s: Callable[[], float] = time.monotonic) -> Discovery:
+def discover(
+    library: Any,
+    environ: Mapping[str, str],
+    monotonic_s: Callable[[], float] = time.monotonic,
+    errors: Mapping[str, float] = ERRORS,
+) -> Discovery:
     """Meters of the devices that the job may see.
 
+    Devices that a scheduler gave to the job alone are wholly the job's, slices in the proportion of their size; the
+    meters of all others are ``Shared``.
+
     Args:
-        nvml: A started ``pynvml``, or what answers like it.
-        environ: Its CUDA_VISIBLE_DEVICES, SLURM_STEP_GPUS or SLURM_JOB_GPUS chooses the devices; all without them.
-        monotonic_s: Clock of the devices that tell only their power.
+        library: A ``Driver``, or a started ``pynvml``.
+        environ: Chooses the devices (``chosen_nvidia``); all without a choice.
+        monotonic_s: Clock of the readings; s.
+        errors: One sigma by kind of source.
     """
-    meters: list[EnergyMeter | PowerMeter] = []
+    driver = library if isinstance(library, Driver) else Driver(library, monotonic_s)
+    try:
+        parts = _chosen(driver, environ)
+    except Refused as error:
+        return Discovery((), (Finding("nvml", False, error.why, error.repair),), 1.0)
+    meters: list[Meter] = []
     findings: list[Finding] = []
-    chosen = _visible(nvml, environ)
-    for index, handle, job_share, flags in chosen:
-        name = f"nvml:{index}"
+    is_named = bool(chosen_nvidia(environ).words)
+    is_alone = is_exclusive(environ)
+    with_server = ("mps",) if _serves(environ) and not is_alone else ()
+    for part in parts:
+        name = f"nvml:{part.name}"
         try:
-            meter = _open(nvml, handle, name, job_share, flags, monotonic_s)
-        except (nvml.NVMLError, Unreadable) as error:
-            findings.append(Finding(name, False, str(error)))
-        else:
-            meters.append(meter)
-            findings.append(Finding(name, True, meter.source.label))
-    missing_share = 1 - len(meters) / len(chosen) if chosen else 0.0
+            if part.device is None:
+                raise Unreadable(name, part.why)
+            is_shared = not is_alone and not part.is_slice
+            source = _source(name, part, part.device, is_shared=is_shared)
+            meter = _open(part.device, source._replace(flags=source.flags + with_server), errors)
+        except Unreadable as error:
+            findings.append(Finding(name, False, error.why, error.repair))
+            continue
+        meters.append(_shared(part.device, meter, is_named=is_named) if is_shared else meter)
+        findings.append(Finding(name, True, meter.source.label))
+    missing_share = 1 - len(meters) / len(parts) if parts else 0.0
     return Discovery(tuple(meters), tuple(findings), missing_share)
 
 
-def _open(
-    nvml: Any, handle: Any, name: str, job_share: float, flags: tuple[str, ...], monotonic_s: Callable[[], float]
-) -> EnergyMeter | PowerMeter:
-    source = Source(
+def _source(name: str, part: Part, device: Device, *, is_shared: bool) -> Source:
+    return Source(
         name=name,
         label="NVML counter",
         component="gpu",
         kind="counter",
-        pmax_w=_pmax_w(nvml, handle),
-        error_share=0.05,
-        job_share=job_share,
-        flags=flags,
+        pmax_w=_pmax_w(device),
+        idle_w=find_idle_w(device) if is_shared else None,
+        job_share=None if is_shared else part.share,
+        flags=part.flags,
     )
-    meter: EnergyMeter | PowerMeter = EnergyMeter(nvml, handle, source)
+
+
+def _open(device: Device, source: Source, errors: Mapping[str, float]) -> EnergyMeter | PowerMeter:
+    meter = EnergyMeter(device, source._replace(error_share=errors["nvml-counter"]))
     try:
         meter.read()
-    except Unreadable:
-        # 10 % [judgement]: the sensor's 5 %, and as much again for what happens between two samples.
-        power = source._replace(label="NVML power", kind="power", error_share=0.10)
-        meter = PowerMeter(nvml, handle, power, monotonic_s)
-        meter.read()
+    except Refused:
+        by_power = source._replace(label="NVML power", kind="power", error_share=errors["nvml-power"])
+        power = PowerMeter(device, by_power)
+        power.read()
+        return power
     return meter
 
 
-def _pmax_w(nvml: Any, handle: Any) -> float:
+def _shared(device: Device, meter: EnergyMeter | PowerMeter, *, is_named: bool) -> SharedMeter:
+    return SharedMeter(meter, UserLooks(device), UseTally(device.driver.monotonic_s, is_named=is_named))
+
+
+def _pmax_w(device: Device) -> float:
     try:
-        return 1.3e-3 * float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle))
-    except nvml.NVMLError:
+        return _PMAX_OF_LIMIT * 1e-3 * float(device.ask("nvmlDeviceGetEnforcedPowerLimit"))
+    except Refused:
         return 1000.0
 
 
-def _visible(nvml: Any, environ: Mapping[str, str]) -> list[tuple[str, Any, float, tuple[str, ...]]]:
-    """(index or UUID, handle, share, flags) of each device; a list ends at its first unknown name, as CUDA's does."""
-    listed = next(
-        (environ[name] for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS") if name in environ),
-        None,
-    )
-    flags = ("assumed_exclusive",)
-    count = nvml.nvmlDeviceGetCount()
-    if listed is None:
-        return [(str(index), nvml.nvmlDeviceGetHandleByIndex(index), 1.0, flags) for index in range(count)]
-    by_uuid = {_text(nvml.nvmlDeviceGetUUID(handle)): (str(index), handle) for index, handle in _handles(nvml, count)}
-    chosen: list[tuple[str, Any, float, tuple[str, ...]]] = []
-    for word in filter(None, (word.strip() for word in listed.split(","))):
+def _serves(environ: Mapping[str, str]) -> bool:
+    """Whether an MPS control daemon runs, whose server starts with its first client."""
+    return os.path.exists(environ.get("CUDA_MPS_PIPE_DIRECTORY", _PIPES_OF_MPS) + "/control")
+
+
+def _chosen(driver: Driver, environ: Mapping[str, str]) -> list[Part]:
+    choice = chosen_nvidia(environ)
+    places = _reachable(driver)
+    if choice.words is None:
+        return [_whole_or_slice(part) for part in places]
+    if choice.variable.startswith("SLURM_"):
+        return [_whole_or_slice(part) for part in _by_minor_number(places, choice)]
+    flags: tuple[str, ...] = ()
+    if choice.variable == "CUDA_VISIBLE_DEVICES":
+        places, flags = _in_cuda_order(places, environ)
+    elif len(places) == len(choice.words):  # a container's list has the node's numbers; what it names is all there is
+        return [_whole_or_slice(part) for part in places]
+    parts: list[Part] = []
+    for word in choice.words:
         if word.startswith("MIG-"):
-            part = _mig_part(nvml, word)
-            if part is None:
+            part = _slice_named(places, word)
+            if part is None or part.name in {other.name for other in parts}:
                 break
-            chosen.append((word, *part))
+            parts.append(part)
             continue
-        if word.isdigit() and int(word) < count:
-            chosen.append((word, nvml.nvmlDeviceGetHandleByIndex(int(word)), 1.0, flags))
-            continue
-        matches = [entry for uuid, entry in by_uuid.items() if uuid.startswith(word)]
-        if len(matches) != 1:
+        found = pick((word,), len(places), lambda: [part.device.uuid if part.device else "" for part in places])
+        if not found or places[found[0]].name in {part.name for part in parts}:
             break
-        chosen.append((*matches[0], 1.0, flags))
-    return chosen
+        part = _whole_or_slice(places[found[0]])
+        parts.append(part._replace(flags=part.flags + (flags if word.isdigit() else ())))
+    return parts
 
 
-def _handles(nvml: Any, count: int) -> list[tuple[int, Any]]:
-    return [(index, nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
+def _reachable(driver: Driver) -> list[Part]:
+    """The devices in the driver's order, without those of other control groups."""
+    parts: list[Part] = []
+    for index in range(int(driver.call("nvmlDeviceGetCount"))):
+        try:
+            handle = driver.call("nvmlDeviceGetHandleByIndex", index)
+            uuid = _text(driver.call("nvmlDeviceGetUUID", handle))
+        except Refused as error:
+            if error.code != NO_PERMISSION:
+                parts.append(Part(str(index), None, why=error.why))
+        else:
+            parts.append(Part(str(index), Device(driver, handle, uuid, f"nvml:{index}")))
+    return parts
 
 
-def _mig_part(nvml: Any, uuid: str) -> tuple[Any, float, tuple[str, ...]] | None:
-    """The device that holds a slice, and the slice's part of its energy by compute slices."""
+def _by_minor_number(places: list[Part], choice: Choice) -> list[Part]:
+    """Slurm numbers a node's devices as /dev/nvidiaN does, also where the job sees only its own."""
+    words = [word for word in choice.words or () if word.isdigit()]
+    if len(words) == len(places):
+        return places
+    numbered = {_minor_number(part): part for part in places}
+    return [numbered[word] for word in words if word in numbered]
+
+
+def _minor_number(part: Part) -> str:
     try:
-        mig = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        parent = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(mig)
-        slices = int(nvml.nvmlDeviceGetAttributes(mig).gpuInstanceSliceCount)
-    except nvml.NVMLError:
-        return None
-    return parent, slices / _SLICES_OF_A_DEVICE, ("mig_slice",)
+        return str(part.device.ask("nvmlDeviceGetMinorNumber")) if part.device else part.name
+    except Refused:
+        return part.name
+
+
+def _in_cuda_order(places: list[Part], environ: Mapping[str, str]) -> tuple[list[Part], tuple[str, ...]]:
+    """(devices as CUDA numbers them, flags): by bus, or the fastest first where they differ and nobody asked for bus.
+
+    How CUDA compares speeds is not told: cores times clock [judgement] decides here, and a flag says that it did.
+    """
+    if environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len(places) < 2:
+        return places, ()
+    speeds = [_speed(part) for part in places]
+    if len(set(speeds)) == 1:
+        return places, ()
+    order = sorted(range(len(places)), key=lambda at: -speeds[at])
+    return [places[at] for at in order], ("device_order_guessed",)
+
+
+def _speed(part: Part) -> int:
+    if part.device is None:
+        return 0
+    try:
+        cores = int(part.device.ask("nvmlDeviceGetNumGpuCores"))
+        return cores * int(part.device.ask("nvmlDeviceGetMaxClockInfo", _SM_CLOCK))
+    except Refused:
+        return 0
+
+
+def _whole_or_slice(part: Part) -> Part:
+    """The device; of one that is cut into slices, the first that we see: CUDA uses no more than one."""
+    slices = _slices(part)
+    return slices[0] if slices else part
+
+
+def _slice_named(places: list[Part], word: str) -> Part | None:
+    """The slice of a UUID or of a beginning that only one has, or of the older MIG-GPU-UUID/INSTANCE/INSTANCE."""
+    found = [part for place in places for part in _slices(place) if part.name.startswith(word)]
+    if word.startswith("MIG-GPU-"):
+        uuid, _, instances = word[len("MIG-") :].partition("/")
+        holders = [place for place in places if place.device and place.device.uuid.startswith(uuid)]
+        found += [part for place in holders for part in _slices(place, instances) if part not in found]
+    return found[0]._replace(name=word) if len(found) == 1 else None
+
+
+def _slices(part: Part, instances: str = "") -> list[Part]:
+    """The slices of a device that we see; with ``instances``, only that of these GPU and compute instances."""
+    device = part.device
+    if device is None:
+        return []
+    try:
+        if int(device.ask("nvmlDeviceGetMigMode")[0]) == 0:
+            return []
+        most = int(device.ask("nvmlDeviceGetMaxMigDeviceCount"))
+    except Refused:
+        return []
+    slices: list[Part] = []
+    for index in range(most):
+        try:
+            handle = device.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
+            uuid = _text(device.driver.call("nvmlDeviceGetUUID", handle))
+            size = device.driver.call("nvmlDeviceGetAttributes", handle)
+            ids = [device.driver.call(f"nvmlDeviceGet{kind}InstanceId", handle) for kind in ("Gpu", "Compute")]
+        except Refused:
+            continue
+        share = int(size.computeInstanceSliceCount or size.gpuInstanceSliceCount) / (most or _SLICES_OF_A_DEVICE)
+        if not instances or instances == f"{ids[0]}/{ids[1]}":
+            slices.append(Part(uuid, device, min(share, 1.0), (_SLICE,)))
+    return slices
 
 
 def _text(name: str | bytes) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import AMBIGUOUS, GAP, Cell, Usage
 from lowtide_sampler.meters import BESIDE
+from lowtide_sampler.unknown import without_energy
 
 if TYPE_CHECKING:
     from typing import Any
@@ -58,7 +59,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
     modelled_j = math.fsum(share.energy_j for track, share in pairs if track.source.kind == "model")
     filled_j = math.fsum(share.filled_j for share in shares)
     below_j, above_j = _total_band(pairs)
-    return {
+    result = {
         "schema": SCHEMA,
         "run_id": header["run_id"],
         "plan_id": header.get("plan_id"),
@@ -90,10 +91,11 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
             **{f"energy_{name}_j": math.fsum(attribute(track, ledger, header, name, 0.0).energy_j for track in tracks)
                for name in RULES},
         },
-        "flags": _run_flags(ledger, tail_s),
+        "flags": [*header.get("flags", ()), *_run_flags(ledger, tail_s)],
         "notes": list(header.get("notes", ())),
         "buckets": buckets,
     }  # fmt: skip
+    return without_energy(result, f"counted_by_{header['counted_by']}") if header.get("counted_by") else result
 
 
 def attribute(track: Track, ledger: Ledger, header: dict[str, Any], rule: str, tail_s: float) -> Share:
@@ -260,6 +262,8 @@ def iso_utc(epoch_s: float) -> str:
 def summary(result: dict[str, Any]) -> str:
     """One line for a person: energy, band, and what part of it was measured, modelled and filled."""
     energy_j = result["energy_j"]
+    if energy_j is None and result["end"] != "not_measured":
+        return f"{result['cpu_seconds']:.3g} CPU seconds; the energy of this node is counted by rank 0"
     if not energy_j:
         return "energy unknown: no counter and no model for this node"
     factor, unit = next((factor, unit) for floor_j, factor, unit in _UNITS if energy_j >= floor_j)

@@ -14,7 +14,7 @@ _COMMON = """\
   --journal DIR          Folder of the journal (default: $LOWTIDE_SPOOL, else the state folder).
   --interval TIME        Between two readings (default: 5s).
   --attribution RULE     share (default), node (all energy of the node) or marginal (no idle power).
-  --scope SCOPE          What the headline holds: device, node or facility (default: all three are reported).
+  --scope SCOPE          What the headline holds: device, node or facility (all are reported).
   --pue FACTOR           Facility over IT energy (default: 1).
   --run-id ID, --plan ID Name of the run (default: made up); the plan that it carries out.
   --tag KEY=VALUE        Kept with the result; may be given several times.

@@ -86,7 +86,7 @@ class _Part:
         if self.depth > 1:
             return
         if not self._ledgers or None in self._left["uj"] or None in tick["uj"]:
-            self._outside = {}
+            self._outside = {"job": tick["job"]}  # a ledger takes the CPU seconds of its first record for the run's own
             self._ledgers.append(Ledger(self._header))
             self._feed(tick)
         else:
@@ -129,6 +129,17 @@ def section_results(records: JournalRecords) -> list[dict[str, Any]]:
         marks = marks[len(due) :] if due else marks
         sections.add(due, tick)
     return sections.results()
+
+
+def last_stretch(records: JournalRecords, at_least_s: float) -> JournalRecords:
+    """The records of the newest ``at_least_s`` seconds, or a little more, as a run of their own."""
+    ticks = records.ticks
+    first = len(ticks) - 1
+    while first > 0 and ticks[-1]["t"] - ticks[first]["t"] < at_least_s:
+        first -= 1
+    before = ticks[first]["job"] if ticks else 0.0
+    newest = [{**tick, "job": tick["job"] - before} for tick in ticks[max(first, 0) :]]
+    return records._replace(ticks=newest, marks=())
 
 
 def _on_line(before: Any, after: Any, part: float) -> Any:

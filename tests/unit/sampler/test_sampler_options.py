@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from lowtide_sampler.options import USAGE, Begun, RunOptions, UsageError, parse_attach, parse_run
+from lowtide_sampler.options import (
+    ATTACH_USAGE,
+    USAGE,
+    Begun,
+    RunOptions,
+    UsageError,
+    parse_attach,
+    parse_run,
+)
 
 
 def test_the_command_begins_after_the_dashes_or_at_the_first_word() -> None:

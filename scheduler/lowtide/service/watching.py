@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lowtide_core.quantities import JOULES_PER_KWH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -180,8 +180,3 @@ def _writes(header: dict[str, Any], age_s: float) -> bool:
         return is_alive(header)
     slowest_s = max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
     return age_s <= max(_SILENT_FOR_INTERVALS * slowest_s, _SILENT_FOR_AT_LEAST_S)
-
-
-def totals(watched: Sequence[Watched]) -> tuple[float, float]:
-    """(watts, kWh) of all runs together."""
-    return sum(run.power_w or 0.0 for run in watched), sum(run.energy_kwh for run in watched)

@@ -1,7 +1,7 @@
 """The sampler as one file that runs on any Python from 3.9 on, with nothing installed: a zip with a main of its own.
 
-Beside each source lies its code for the version of Python that built the file: a node with the same version starts three
-times as fast, any other compiles the sources.
+Beside each source lies its code for the version of Python that built the file: a node with the same version starts
+three times as fast, any other compiles the sources.
 """
 
 from __future__ import annotations

@@ -139,26 +139,29 @@ def parse_attach(argv: list[str]) -> RunOptions | None:
     Raises:
         UsageError: What is wrong, and with which option.
     """
-    words, pids = list(argv), []
-    while words and words[-1].isdigit() and not (len(words) > 1 and words[-2] in {**_VALUES, **_OF_ATTACH}):
-        pids.append(words.pop())  # the process may stand behind the options, or before them
-    while words and words[0].isdigit():
-        pids.append(words.pop(0))
-    options, rest = _parse(words, {**_VALUES, **_OF_ATTACH}, "attach")
+    options, pids = _parse(argv, {**_VALUES, **_OF_ATTACH}, "attach", is_mixed=True)
     if options is None:
         return None
-    pids += rest
     if len(pids) + bool(options.cgroup) != 1 or not all(pid.isdigit() for pid in pids):
         raise UsageError("name one process by its number, or one control group with --cgroup PATH")
     return options._replace(pid=int(pids[0]) if pids else 0)
 
 
-def _parse(argv: list[str], known: dict[str, str], verb: str) -> tuple[RunOptions | None, list[str]]:
-    """(the options, what stands behind them); None for the options where help is asked for."""
+def _parse(
+    argv: list[str], known: dict[str, str], verb: str, *, is_mixed: bool = False
+) -> tuple[RunOptions | None, list[str]]:
+    """(the options, the words behind them, or between them as well); None for the options where help is asked for."""
+    words: list[str] = []
     values: dict[str, Any] = {}
     tags: list[tuple[str, str]] = []
     at = 0
-    while at < len(argv) and argv[at].startswith("-") and argv[at] != "--":
+    while at < len(argv) and argv[at] != "--":
+        if not argv[at].startswith("-"):
+            if not is_mixed:
+                break
+            words.append(argv[at])
+            at += 1
+            continue
         word, equals, value = argv[at].partition("=")
         at += 1
         if word in ("--help", "-h"):
@@ -181,7 +184,7 @@ def _parse(argv: list[str], known: dict[str, str], verb: str) -> tuple[RunOption
     values["interval_s"] = _interval_s(values.pop("interval", "5s"))
     _convert(values)
     _check(values)
-    return RunOptions(tags=tuple(tags), **values), argv[at:]
+    return RunOptions(tags=tuple(tags), **values), words + argv[at:]
 
 
 def _convert(values: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lowtide_sampler.workload import Workload
 
 _LOOK_EVERY_S = 0.25
+_MARKS_APART_S = 0.05
+"""A mark makes a reading at once; a program that marks oftener has readings so far apart, and its marks between them."""
 _GONE = ("", "Z", "X")
 STOP = "stop"
 
@@ -51,6 +53,7 @@ class Attached:
         self._marks_fd = options.marks_fd
         self._marks: list[dict[str, Any]] = []
         self._rest = b""
+        self._taken_s = 0.0
         self._was_told_to_stop = self._caller_is_gone = False
         self._poll = select.poll()
         self._end_fd = self._watch_end()
@@ -98,8 +101,9 @@ class Attached:
                 return Ending(None)
             if self._caller_is_gone:
                 return Ending(None, how="caller-died")
-            left_s = deadline_s - time.monotonic()
-            if self._marks or left_s <= 0:
+            due_s = self._taken_s + _MARKS_APART_S if self._marks else deadline_s
+            left_s = min(due_s, deadline_s) - time.monotonic()
+            if left_s <= 0:
                 return None
             look_s = left_s if self._end_fd >= 0 else min(left_s, _LOOK_EVERY_S)
             ready = [fd for fd, _ in self._poll.poll(1000 * look_s)]
@@ -112,6 +116,8 @@ class Attached:
         """The marks that came since the last call: ``mark``, ``event``, ``mono`` (s)."""
         self._read_marks()
         marks, self._marks = self._marks, []
+        if marks:
+            self._taken_s = time.monotonic()
         return marks
 
     def answer(self, text: bytes) -> None:

@@ -8,6 +8,7 @@ the result.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import time
@@ -24,6 +25,10 @@ _ANSWER_WITHIN_S = 5.0
 _LAST_ONE_ENDS_WITHIN_S = 0.5
 _LONGEST_NAME = 200
 _LONGEST_PACKET = 1 << 16
+_MARKS_IN_A_PACKET = 50
+_MOST_UNSENT = 10_000
+_LAST_MARKS_WITHIN_S = 0.2
+_LOOK_AGAIN_S = 0.002
 _HELPERS_FD = 3
 _IS_COROUTINE = 0x80
 _START = """\
@@ -209,6 +214,8 @@ class _Helper:
         self._ended: tuple[float, float] | None = None
         self._tags = tags
         self._socket: Any = None
+        self._unsent: list[bytes] = []
+        self._lock = _thread.allocate_lock()
         self._lost_marks = 0
         self._answer = b""
         self._why = ""
@@ -226,30 +233,60 @@ class _Helper:
         return self._ended is not None
 
     def send(self, name: str, event: str) -> None:
-        """Sends one mark; it is lost where the helper does not keep up, and counted."""
+        """Sends one mark, with the instant at which it was made; those that do not fit go with a later one."""
         if self._socket is None or os.getpid() != self._owner:
             return
-        import _socket
         from _json import encode_basestring_ascii as quoted  # the whole of json is slower to load than to be measured
 
-        line = f'{{"mark":{quoted(name)},"event":"{event}","mono":{time.monotonic():.6f}}}\n'
-        try:
-            self._socket.send(line.encode(), _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
-        except OSError:
+        if len(self._unsent) >= _MOST_UNSENT and event != "stop":
             self._lost_marks += 1
+            return
+        self._unsent.append(f'{{"mark":{quoted(name)},"event":"{event}","mono":{time.monotonic():.6f}}}\n'.encode())
+        self._flush()
 
     def stop(self) -> None:
         if os.getpid() != self._owner:
             return
         self._ended = (time.monotonic(), _cpu_s())
-        if self._socket is not None:
-            self.send("", "stop")
+        self.send("", "stop")
+        if self._unsent:
+            self._flush(_LAST_MARKS_WITHIN_S)
+
+    def _flush(self, within_s: float = 0.0) -> None:
+        """Sends what is unsent, as far as the helper takes it within the time; another thread may be at it already."""
+        if self._socket is None or not self._lock.acquire(False):
+            return
+        try:
+            deadline_s = time.monotonic() + within_s
+            while self._unsent:
+                count = min(len(self._unsent), _MARKS_IN_A_PACKET)
+                if self._sent(b"".join(self._unsent[:count])):
+                    del self._unsent[:count]
+                elif time.monotonic() >= deadline_s:
+                    return
+                else:
+                    time.sleep(_LOOK_AGAIN_S)
+        finally:
+            self._lock.release()
+
+    def _sent(self, packet: bytes) -> bool:
+        """Whether it is off our hands: a helper that is gone takes everything."""
+        import _socket
+
+        try:
+            self._socket.send(packet, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def result(self) -> dict[str, Any] | None:
         """The result; None in a forked child, whose caller's it is not."""
         if os.getpid() != self._owner:
             return None
         if self._socket is not None:
+            self._flush(_LAST_MARKS_WITHIN_S)
             self.finish(_ANSWER_WITHIN_S)
         if self._answer:
             import json

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 SAMPLER = [sys.executable, "-m", "lowtide_sampler"]
 READY_S = 20.0
-BURN = "import os, signal, subprocess, sys, time\ndef burn(s):\n    end = time.process_time() + s\n    while time.process_time() < end: pass\n"
+BURN = """import os, signal, subprocess, sys, time
+def burn(s):
+    end = time.process_time() + s
+    while time.process_time() < end: pass
+"""
 """The begin of a job's program."""
 
 
@@ -76,7 +80,7 @@ def attach(*argv: str) -> subprocess.Popen[str]:
     return sampler
 
 
-def wait_until(is_so, within_s: float = READY_S) -> None:  # noqa: ANN001
+def wait_until(is_so, within_s: float = READY_S) -> None:
     deadline_s = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline_s
@@ -103,9 +107,19 @@ def test_what_was_used_before_is_not_counted_and_what_comes_is(job: type[Job]) -
     "children",
     [
         "for _ in range(3): subprocess.run([sys.executable, '-Sc', CHILD])",
-        "several = [subprocess.Popen([sys.executable, '-Sc', CHILD]) for _ in range(3)]\n[one.wait() for one in several]",
-        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(3):\n    pid = os.fork()\n    if not pid: burn(0.3); time.sleep(0.5); os._exit(0)\ntime.sleep(1.6)",
-        "for _ in range(3):\n    if not os.fork():\n        if not os.fork(): burn(0.3); time.sleep(0.5); os._exit(0)\n        time.sleep(0.3); os._exit(0)\n    os.wait()\ntime.sleep(1.5)",
+        """several = [subprocess.Popen([sys.executable, '-Sc', CHILD]) for _ in range(3)]
+[one.wait() for one in several]""",
+        """signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(3):
+    pid = os.fork()
+    if not pid: burn(0.3); time.sleep(0.5); os._exit(0)
+time.sleep(1.6)""",
+        """for _ in range(3):
+    if not os.fork():
+        if not os.fork(): burn(0.3); time.sleep(0.5); os._exit(0)
+        time.sleep(0.3); os._exit(0)
+    os.wait()
+time.sleep(1.5)""",
     ],
     ids=["waited-for", "parallel", "nobody-waits", "orphans"],
 )
@@ -294,7 +308,13 @@ def test_a_group_is_measured_until_nobody_is_in_it(group: Path) -> None:
 
 
 def test_a_run_alone_in_its_group_counts_by_the_group(group: Path) -> None:
-    forgotten = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(4):\n    if not os.fork(): burn(0.2); os._exit(0)\n    time.sleep(0.3)\ntry: os.wait()\nexcept ChildProcessError: pass\n"
+    forgotten = """signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(4):
+    if not os.fork(): burn(0.2); os._exit(0)
+    time.sleep(0.3)
+try: os.wait()
+except ChildProcessError: pass
+"""
     run = [*SAMPLER, "run", "--json", "-", "--quiet", "--", sys.executable, "-Sc", BURN + forgotten]
     inside = ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *run]
     got = json.loads(subprocess.run(inside, capture_output=True, check=True).stdout)
@@ -309,7 +329,8 @@ def test_a_stranger_in_the_group_turns_it_over_to_the_tree(group: Path) -> None:
         "from lowtide_sampler.cgroups import group_of_its_own\nfrom lowtide_sampler.workload import OwnGroup\n"
         f"assert group_of_its_own(os.getpid()) == '{group}'\n"
         "group = OwnGroup(group_of_its_own(os.getpid()))\nprint('ready', flush=True)\nsys.stdin.readline()\n"
-        "group.read(); first = group.read().cpu_s\nprint(first, group._has_strangers, flush=True)\nsys.stdin.readline()\n"
+        "group.read(); first = group.read().cpu_s\n"
+        "print(first, group._has_strangers, flush=True)\nsys.stdin.readline()\n"
         "print(group.read().cpu_s - first)"
     )
     pipe = subprocess.PIPE

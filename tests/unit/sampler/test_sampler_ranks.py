@@ -120,7 +120,7 @@ def has_ticks(path: Path) -> bool:
     return len(read_journal(path).ticks) > 2
 
 
-def wait_for(is_so) -> None:  # noqa: ANN001
+def wait_for(is_so) -> None:
     deadline_s = time.monotonic() + READY_S
     while not is_so():
         assert time.monotonic() < deadline_s

@@ -50,7 +50,8 @@ def journals(spool: Path, *, ended: bool = True) -> list[Path]:
     deadline_s = time.monotonic() + READY_S
     while True:
         paths = sorted(spool.glob("*.jsonl"))
-        if paths and (not ended or all(read_journal(path).end for path in paths)):
+        read = [read_journal(path) for path in paths]
+        if read and all(records.end or (records.ticks and not ended) for records in read):
             return paths
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
@@ -143,19 +144,21 @@ try:
         with run.section("s"):
             raise error
 except Own as caught:
-    say(same=caught is error, context=repr(caught.__context__), end=run.result["end"], open=run.result["sections"][0]["open"])
+    (part,) = run.result["sections"]
+    say(same=caught is error, context=repr(caught.__context__), end=run.result["end"], open=part["open"])
 """)
     assert said == {"same": True, "context": "None", "end": "ok", "open": 0}
 
 
 @pytest.mark.parametrize("death", ["os.kill(os.getpid(), 9)", "os._exit(0)", "os.abort()"])
 def test_a_caller_that_dies_leaves_a_whole_journal(spool: Path, death: str) -> None:
-    script = f"import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\nlowtide.track('x').start()\nburn(0.5)\ntime.sleep(0.3)\n{death}"
+    script = "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+    script += f"lowtide.track('x').start()\nburn(0.5)\ntime.sleep(0.3)\n{death}"
     subprocess.run([sys.executable, "-c", HEAD + script], check=False, timeout=60)
     (path,) = journals(spool)
     result = replay(read_journal(path))
     assert result["end"] == "caller-died"
-    assert result["cpu_seconds"] == pytest.approx(0.5, abs=0.1)
+    assert 0.1 <= result["cpu_seconds"] <= 0.6  # its last moments went with it, where its parent was quick
 
 
 def test_a_program_that_becomes_another_one_ends_the_measurement(spool: Path) -> None:
@@ -194,6 +197,31 @@ say(got=got, status=status, result=run.result)
     assert (result["end"], result["sections"]) == ("ok", [])
     assert result["cpu_seconds"] == pytest.approx(0.8, abs=0.3)
     assert len(journals(spool)) == 1
+
+
+def test_more_marks_than_a_socket_holds_come_all(spool: Path) -> None:
+    (said,) = ran("""
+import signal
+run = lowtide.track("x")
+run.start()
+import pathlib
+spool = pathlib.Path(os.environ["LOWTIDE_SPOOL"])
+while not list(spool.glob("*.jsonl")): time.sleep(0.01)
+time.sleep(0.2)
+(journal,) = spool.glob("*.jsonl")
+helper = json.loads(journal.read_text().splitlines()[0])["pid"]
+os.kill(helper, signal.SIGSTOP)
+before = time.monotonic()
+for _ in range(3000):
+    with run.section("s"): pass
+took = time.monotonic() - before
+os.kill(helper, signal.SIGCONT)
+time.sleep(0.2)
+run.stop()
+say(took=took, result=run.result)
+""")
+    assert [(part["count"], part["open"]) for part in said["result"]["sections"]] == [(3000, 0)]
+    assert said["took"] < 2.0  # nobody waits for a helper that stands still
 
 
 def test_threads_mark_at_once() -> None:
@@ -266,7 +294,7 @@ say(again=run.result["end"])
     assert (result["end"], again["again"], result["energy_j"]) == ("not_measured", "not_measured", None)
     assert result["cpu_seconds"] >= 0.2
     assert "ended without a result" in result["notes"][0]
-    assert err.count("not measured") == 1
+    assert err.count("RuntimeWarning") == 1
 
 
 @pytest.mark.parametrize(

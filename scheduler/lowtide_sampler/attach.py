@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.25
 _MARKS_APART_S = 0.05
-"""A mark makes a reading at once; a program that marks oftener has readings so far apart, and its marks between them."""
+"""A mark makes a reading at once; a program that marks oftener has them so far apart, and its marks between them."""
 _GONE = ("", "Z", "X")
 STOP = "stop"
 

@@ -36,7 +36,7 @@ def seen_on_terminal(*argv: str, environ: dict[str, str] | None = None) -> str:
     return seen.decode()
 
 
-def test_a_terminal_sees_one_line_rewritten_and_the_end_in_its_place(tmp_path, monkeypatch) -> None:  # noqa: ANN001
+def test_a_terminal_sees_one_line_rewritten_and_the_end_in_its_place(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("LOWTIDE_SPOOL", str(tmp_path))
     seen = seen_on_terminal("--intensity", "300", "--duration", "1h", "--", "sh", "-c", "sleep 2.5; exit 3")
     assert seen.count("\n") == 1
@@ -46,7 +46,7 @@ def test_a_terminal_sees_one_line_rewritten_and_the_end_in_its_place(tmp_path, m
     assert "measured" in states[-1] or "modelled" in states[-1]
 
 
-def test_no_terminal_sees_nothing_of_it(tmp_path, monkeypatch) -> None:  # noqa: ANN001
+def test_no_terminal_sees_nothing_of_it(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("LOWTIDE_SPOOL", str(tmp_path))
     got = subprocess.run([*RUN, "--", "sleep", "0.6"], capture_output=True, text=True, check=True)
     assert got.stderr.count("\r") == 0

@@ -292,7 +292,7 @@ say(again=run.result["end"])
     result, again = (json.loads(line) for line in out.splitlines())
     jsonschema.validate(result, SCHEMA)
     assert (result["end"], again["again"], result["energy_j"]) == ("not_measured", "not_measured", None)
-    assert result["cpu_seconds"] >= 0.2
+    assert result["cpu_seconds"] >= 0.15
     assert "ended without a result" in result["notes"][0]
     assert err.count("RuntimeWarning") == 1
 

@@ -51,6 +51,8 @@ class Allotment(NamedTuple):
         """The allotment; a first line of version 1 has ``allocated_share`` alone."""
         threads = float(header["threads"])
         cpus = float(header.get("allocated_cpus", header.get("allocated_share", 1.0) * threads))
+        if header.get("exclusive"):
+            return cls(1.0, 1.0, 1.0, None, float(header["idle_share"]))
         cpu_share = min(cpus / threads, 1.0)
         package, home_cpus = header.get("package"), float(header.get("package_cpus") or threads)
         return cls(

@@ -347,7 +347,15 @@ def _node_reader(sysroot: str) -> Callable[[], tuple[float, float]]:
     if os.path.isdir(proc_root(sysroot)):
         from lowtide_sampler.usage import NodeUsage
 
-        return NodeUsage(sysroot).read
+        usage = NodeUsage(sysroot)
+
+        def read() -> tuple[float, float]:
+            reading = usage.read()
+            if reading is None:
+                raise CalibrationError("the kernel does not tell how busy the node is: /proc/stat cannot be read")
+            return reading
+
+        return read
     from lowtide_sampler.portable import node_cpu_s
 
     try:

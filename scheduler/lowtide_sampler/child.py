@@ -38,14 +38,19 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
 class Ending(NamedTuple):
-    """How the command ended: its exit status (128 + signal where one ended it, as a shell says) and that signal.
+    """How what was measured ended: its exit status (128 + signal where one ended it, as a shell says) and that signal.
 
-    ``why`` is set where the command never began: what the kernel said.
+    Attributes:
+        exit_status: None where nobody told us: it was not our child.
+        why: Set where the command never began: what the kernel said.
+        how: ``ok``; ``detached``: the measurement was ended and the job was not; ``caller-died``: the program that
+            asked to be measured was gone before it said that it was done.
     """
 
-    exit_status: int
+    exit_status: int | None
     signal: int | None = None
     why: str = ""
+    how: str = "ok"
 
 
 class Child:

@@ -36,12 +36,16 @@ class JournalError(Exception):
 
 
 class JournalRecords(NamedTuple):
-    """What a journal says, as far as it can be read; ``damaged_lines`` were left aside."""
+    """What a journal says, as far as it can be read; ``damaged_lines`` were left aside.
+
+    ``marks`` are the begins and ends of sections, each before the tick that was taken for it.
+    """
 
     header: dict[str, Any] | None
     ticks: list[dict[str, Any]]
     end: dict[str, Any] | None
     damaged_lines: int
+    marks: tuple[dict[str, Any], ...] = ()
 
 
 class Journal:
@@ -129,6 +133,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
     ticks: list[dict[str, Any]] = []
     end: dict[str, Any] | None = None
     damaged = 0
+    marks: list[dict[str, Any]] = []
     for line in filter(None, lines):
         record = _decode(line)
         if record is None:
@@ -137,10 +142,12 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
             header = header or record
         elif "end" in record:
             end = record
+        elif "mark" in record:
+            marks.append(record)
         else:
             ticks.append(record)
             end = None  # who was taken for lost and still writes was not lost
-    return JournalRecords(header, ticks, end, damaged)
+    return JournalRecords(header, ticks, end, damaged, tuple(marks))
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
@@ -148,11 +155,14 @@ def _decode(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except ValueError:
         return None
-    is_known = isinstance(record, dict) and ("journal" in record or "end" in record or record.keys() >= _TICK_KEYS)
+    if not isinstance(record, dict):
+        return None
+    is_known = "journal" in record or "end" in record or record.keys() >= _TICK_KEYS or record.keys() >= _MARK_KEYS
     return record if is_known else None
 
 
 _TICK_KEYS = frozenset({"t", "utc", "boot", "job", "busy", "uj"})
+_MARK_KEYS = frozenset({"t", "mark", "event"})
 
 
 def replay(records: JournalRecords) -> dict[str, Any]:
@@ -171,7 +181,12 @@ def replay(records: JournalRecords) -> dict[str, Any]:
     for tick in records.ticks:
         ledger.add(tick)
     ledger.close()
-    return build(header, ledger, records.end)
+    result = build(header, ledger, records.end)
+    if records.marks:
+        from lowtide_sampler.sections import section_results
+
+        result["sections"] = section_results(records)
+    return result
 
 
 def is_alive(header: Mapping[str, Any]) -> bool:

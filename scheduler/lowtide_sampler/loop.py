@@ -1,39 +1,36 @@
-"""One run from the first reading to the result: read, record, sleep, until the command ends."""
+"""One run from the first reading to the result: read, record, sleep, until what is measured ends."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lowtide_sampler import model
+from lowtide_sampler import model, slurm
 from lowtide_sampler.child import Child, identity
 from lowtide_sampler.files import write_json
-from lowtide_sampler.integrate import Ledger
-from lowtide_sampler.journal import FIRST_HOUR_S, VERSION, Journal, default_directory
-from lowtide_sampler.meters import Shared, Unreadable
-from lowtide_sampler.result import build, iso_utc
+from lowtide_sampler.journal import VERSION, Journal, default_directory
+from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
+from lowtide_sampler.result import iso_utc
 from lowtide_sampler.sources import find_sources
+from lowtide_sampler.surroundings import look_around
 from lowtide_sampler.usage import Nodes, read_allocation
-from lowtide_sampler.workload import Descendants
+from lowtide_sampler.workload import own_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from lowtide_sampler.child import Ending
-    from lowtide_sampler.meters import Meter, MeterReading, Source
+    from lowtide_sampler.live import LiveLine
     from lowtide_sampler.options import RunOptions
+    from lowtide_sampler.ranks import Seat
+    from lowtide_sampler.recorder import Pace
     from lowtide_sampler.sources import Sources
     from lowtide_sampler.usage import Allocation
     from lowtide_sampler.workload import Workload
 
-_NEVER_S = math.inf
-_SHORTEST_WRAP_INTERVAL_S = 0.1
-_EARLY_S = (0.25, 0.5, 1.0, 2.0, 4.0)
-_SLOW_S = 30.0
-_LOOK_AT_USERS_S = 1.0
+INTERVAL_OF_LIVE_S = 2.0
 
 
 class Outcome(NamedTuple):
@@ -44,185 +41,152 @@ class Outcome(NamedTuple):
     messages: tuple[str, ...]
 
 
-class Clocks:
-    """Time since the start by the monotonic clock, the time asleep, and the wall's."""
+class Target(Protocol):
+    """What is measured, seen from the loop: a command that it starts, or something that runs already."""
 
-    def __init__(self) -> None:
-        self.start_utc_s = time.time()
-        self._start_s = time.monotonic()
-        self._start_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    workload: Workload
 
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._start_s
+    @property
+    def argv(self) -> tuple[str, ...]: ...
 
-    def read(self) -> dict[str, float]:
-        """The clocks of one record."""
-        elapsed_s = self.elapsed_s()
-        asleep_s = time.clock_gettime(time.CLOCK_BOOTTIME) - self._start_boot_s - elapsed_s
-        return {"t": round(elapsed_s, 6), "utc": round(time.time(), 3), "boot": round(max(asleep_s, 0.0), 3)}
+    def described(self) -> dict[str, Any]:
+        """What the journal's first line says of it."""
+        ...
+
+    def prepare(self) -> None:
+        """Called before the first reading."""
+        ...
+
+    def start(self) -> Ending | None:
+        """Called after it; an ``Ending`` where there is nothing to measure."""
+        ...
+
+    def wait(self, timeout_s: float) -> Ending | None:
+        """Sleeps until it ends or the time is over; may return early, with None."""
+        ...
+
+    def take_marks(self) -> list[dict[str, Any]]:
+        """The begins and ends of sections that came since the last call."""
+        ...
 
 
-def run(options: RunOptions) -> Outcome:
-    """Measures one command; whatever fails on our side leaves the command alone."""
-    sources = find_sources(os.environ, options.sysroot)
+class Command(Child):
+    """A command that the loop starts."""
+
+    def __init__(self, options: RunOptions) -> None:
+        super().__init__(options.argv, options.child_file)
+        self.argv = options.argv
+        self.workload = own_workload(options.sysroot)
+
+    def described(self) -> dict[str, Any]:
+        return {}
+
+    def take_marks(self) -> list[dict[str, Any]]:
+        return []
+
+
+def run(options: RunOptions, target: Target) -> Outcome:
+    """Measures one thing to its end; whatever fails on our side leaves it alone."""
     run_id = options.run_id or new_run_id(time.time())
-    journal = Journal(options.journal_dir or default_directory(os.environ), run_id)
-    child = Child(options.argv, options.child_file)
-    child.prepare()
-    clocks = Clocks()
-    machine = sources.machine
-    pace = choose_pace(options.interval_s, [meter.source for meter in sources.meters])
-    allocation = read_allocation(machine.threads, machine.memory_gb, os.environ, options.sysroot)
-    header = first_record(options, sources, allocation, run_id, clocks, pace)
-    nodes = Nodes.of(allocation, options.sysroot)
-    recorder = Recorder(header, sources.meters, journal, clocks, Descendants(), nodes)
-    recorder.tick()
-    ending = child.start() or _measure(child, recorder, clocks, pace)
-    recorder.tick(_last_record(ending))
+    directory = options.journal_dir or default_directory(os.environ)
+    seat = _take_seat(directory, run_id, options.pid)
+    sources = find_sources(os.environ, options.sysroot)
+    if seat and not seat.is_reader:
+        sources = sources._replace(meters=(), models=(), findings=(), unreadable=())
+    run_id = seat.run_id if seat else run_id
+    journal = Journal(directory, run_id)
+    target.prepare()
+    clocks = Clocks(options.begun)
+    live = _live_line(options)
+    counters = [meter.source for meter in sources.meters]
+    pace = choose_pace(options.interval_s, counters, at_most_s=INTERVAL_OF_LIVE_S if live else math.inf)
+    allocation = read_allocation(sources.machine, os.environ, options.sysroot, pid=options.pid)
+    header = first_record(options, target, sources, allocation, run_id, clocks, pace)
+    header.update(seat.described() if seat else {})
+    workload = seat.with_peers(target.workload) if seat else target.workload
+    recorder = Recorder(header, sources.meters, journal, clocks, workload, Nodes.of(allocation, options.sysroot))
+    recorder.tick(None, target.take_marks(), from_start=options.begun is not None)
+    ending = target.start() or _measure(target, recorder, clocks, pace, live)
+    recorder.tick(_last_record(ending), target.take_marks())
     troubles = _write_exit_file(options.exit_file, run_id, ending)
+    if not ending.why and (seat is None or seat.is_reader):
+        recorder.tell_slurm(slurm.consumed_energy_j(os.environ, clocks.elapsed_s()))
     journal.close()
     result = recorder.result()
+    if seat:
+        seat.leave()
+        troubles += (seat.trouble,) if seat.trouble else ()
+        result = _with_ranks(result, directory, run_id, is_whole=journal.is_whole)
     if not journal.is_whole:
-        troubles += (f"the journal could not be written ({journal.trouble}); the command was not disturbed",)
+        troubles += (f"the journal could not be written ({journal.trouble}); what is measured was not disturbed",)
     return Outcome(ending, result, (*result["notes"], *troubles))
 
 
-def _measure(child: Child, recorder: Recorder, clocks: Clocks, pace: Pace) -> Ending:
+def _measure(target: Target, recorder: Recorder, clocks: Clocks, pace: Pace, live: LiveLine | None) -> Ending:
     next_tick_s = pace.next_reading_s(0.0)
     while True:
         now_s = clocks.elapsed_s()
         next_sample_s = recorder.sample(now_s)
-        ending = child.wait(min(next_tick_s, next_sample_s) - now_s)
+        ending = target.wait(min(next_tick_s, next_sample_s) - now_s)
         if ending is not None:
+            if live:
+                live.clear()
             return ending
         now_s = clocks.elapsed_s()
+        marks = target.take_marks()
+        if marks or now_s >= next_tick_s:
+            recorder.tick(None, marks)
+            if live and live.is_shown:
+                live.show(recorder.so_far())
         if now_s >= next_tick_s:
-            recorder.tick()
             next_tick_s = pace.next_reading_s(now_s)
 
 
-class Pace(NamedTuple):
-    """How often a run is read.
+def _take_seat(directory: str, run_id: str, pid: int) -> Seat | None:
+    """This rank's seat beside the other ranks of its node; None where no launcher made several of us."""
+    if not any("LOCAL" in name for name in os.environ):
+        return None
+    from lowtide_sampler.ranks import Seat, find_rank
 
-    Attributes:
-        interval_s: Time between two readings in the first hour.
-        slow_s: The same after it: what is lost with a crash is then little beside what is kept.
-    """
-
-    interval_s: float
-    slow_s: float
-
-    def next_reading_s(self, elapsed_s: float) -> float:
-        """When to read next: at 0.25, 0.5, 1, 2 and 4 s, then after every interval: short runs need readings too."""
-        for early_s in _EARLY_S:
-            if elapsed_s < early_s:
-                return min(early_s, elapsed_s + self.interval_s)
-        return elapsed_s + (self.interval_s if elapsed_s < FIRST_HOUR_S else self.slow_s)
+    rank = find_rank(os.environ)
+    return Seat(directory, rank, run_id, pid or os.getpid()) if rank else None
 
 
-def choose_pace(wanted_s: float, sources: Sequence[Source]) -> Pace:
-    """The wanted interval, or less where a counter could wrap within twice that time; slower after the first hour."""
-    wraps_s = [0.5e-6 * source.range_uj / source.pmax_w for source in sources if source.range_uj is not None]
-    shortest_s = min(wanted_s, _SHORTEST_WRAP_INTERVAL_S)
-    slow_s = max(wanted_s, _SLOW_S)
-    return Pace(max(min([wanted_s, *wraps_s]), shortest_s), max(min([slow_s, *wraps_s]), shortest_s))
+def _with_ranks(result: dict[str, Any], directory: str, run_id: str, *, is_whole: bool) -> dict[str, Any]:
+    """The result with the other ranks' CPU seconds, where the journals can be read."""
+    from lowtide_sampler.journal import JournalError
+    from lowtide_sampler.ranks import replay_run
+
+    try:
+        return replay_run(directory, run_id) if is_whole else result
+    except (OSError, JournalError):
+        return result
 
 
-class Recorder:
-    """Reads the meters, writes each tick into the journal and adds it to the ledger: the same record to both."""
+def _live_line(options: RunOptions) -> LiveLine | None:
+    if not options.live:
+        return None
+    from lowtide_sampler.live import LiveLine
 
-    def __init__(
-        self,
-        header: dict[str, Any],
-        meters: Sequence[Meter],
-        journal: Journal,
-        clocks: Clocks,
-        workload: Workload,
-        nodes: Nodes,
-    ) -> None:
-        self._header = header
-        self._meters = meters
-        self._journal = journal
-        self._clocks = clocks
-        self._workload = workload
-        self._nodes = nodes
-        self._ledger = Ledger(header)
-        self._unwritten: list[dict[str, Any]] = [header]
-        self._end: dict[str, Any] | None = None
-        self._sampled = [meter for meter in meters if sample_period_s(meter) < _NEVER_S]
-        self._shared = [meter for meter in meters if isinstance(meter, Shared)]
-        self._failed: set[str] = set()
-        self._next_sample_s = 0.0 if self._sampled else _NEVER_S
-
-    def tick(self, end: dict[str, Any] | None = None) -> None:
-        """Takes one reading of everything; with ``end``, the last one."""
-        job, node = self._workload.read(), self._nodes.all.read()
-        for meter in self._shared:
-            meter.note_users(job.pids)
-        readings = [self._read(meter) for meter in self._meters]
-        record: dict[str, Any] = {
-            **self._clocks.read(),
-            "job": round(job.cpu_s, 6),
-            "busy": round(node.busy_cpu_s, 2) if node else None,
-            "cap": round(node.capacity_cpu_s, 2) if node else None,
-            "uj": [reading.energy_uj if reading else None for reading in readings],
-        }
-        if self._shared:
-            uses = [reading.use if reading else None for reading in readings]
-            record["use"] = [[round(seconds, 4) for seconds in use] if use else None for use in uses]
-        home = self._nodes.home.read() if self._nodes.home else None
-        if home:
-            record["home"] = round(home.busy_cpu_s, 2)
-        self._failed.clear()
-        self._ledger.add(record)
-        self._end = end
-        self._journal.append(*self._unwritten, record, *([end] if end else []))
-        self._unwritten = []
-
-    def sample(self, now_s: float) -> float:
-        """Reads the meters that need it oftener, at uneven times; returns when it wants to be called again."""
-        if now_s >= self._next_sample_s:
-            import random
-
-            pids = self._workload.read().pids if self._shared else frozenset()
-            for meter in self._sampled:
-                if isinstance(meter, Shared):
-                    meter.note_users(pids)
-                if meter.sample_period_s is not None and self._read(meter) is None:
-                    self._failed.add(meter.source.name)
-            period_s = min(sample_period_s(meter) for meter in self._sampled)
-            self._next_sample_s = now_s + period_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not a secret
-        return self._next_sample_s
-
-    def result(self) -> dict[str, Any]:
-        """The result; nothing may be recorded after it."""
-        self._ledger.close()
-        return build(self._header, self._ledger, self._end)
-
-    def _read(self, meter: Meter) -> MeterReading | None:
-        """None also where a sample failed since the last record: its energy lacks a part."""
-        try:
-            reading = meter.read()
-        except Unreadable:
-            return None
-        return None if meter.source.name in self._failed else reading
-
-
-def sample_period_s(meter: Meter) -> float:
-    """Mean time between looks at a meter that needs them between two records; for ever, where it needs none."""
-    if meter.sample_period_s is not None:
-        return meter.sample_period_s
-    return _LOOK_AT_USERS_S if isinstance(meter, Shared) else _NEVER_S
+    live = LiveLine(options.intensity_g_per_kwh, options.pue, options.expected_s)
+    return live if live.is_shown else None
 
 
 def first_record(
-    options: RunOptions, sources: Sources, allocation: Allocation, run_id: str, clocks: Clocks, pace: Pace
+    options: RunOptions,
+    target: Target,
+    sources: Sources,
+    allocation: Allocation,
+    run_id: str,
+    clocks: Clocks,
+    pace: Pace,
 ) -> dict[str, Any]:
     """The journal's first line: all that a result needs besides the readings."""
     from _blake2 import blake2b  # hashlib would load OpenSSL: 10 ms before the command starts
 
     machine = sources.machine
-    joined = "\0".join(options.argv).encode(errors="surrogateescape")
+    surroundings = look_around(os.environ, options.sysroot)
+    joined = "\0".join(target.argv).encode(errors="surrogateescape")
     return {
         "journal": VERSION,
         "run_id": run_id,
@@ -233,15 +197,22 @@ def first_record(
         **identity(os.getpid()),
         "start_utc_s": round(clocks.start_utc_s, 3),
         "start_utc": iso_utc(clocks.start_utc_s),
+        "start_monotonic_s": round(clocks.start_monotonic_s, 6),
         "interval_s": pace.interval_s,
         "slow_s": pace.slow_s,
         "attribution": options.attribution,
+        "scope": options.scope or None,
+        "pue": options.pue,
         "threads": machine.threads,
         "allocated_cpus": allocation.cpus,
         "memory_share": allocation.memory_share,
         "package": allocation.package,
         "package_cpus": len(allocation.package_cpus),
         "idle_share": model.family_of(machine).idle_share,
+        "exclusive": slurm.is_exclusive(os.environ, machine.threads),
+        "container": surroundings.container,
+        "flags": list(surroundings.flags),
+        **target.described(),
         "unreadable": list(sources.unreadable),
         "notes": list(sources.notes),
         "sources": [source._asdict() for source in (*(meter.source for meter in sources.meters), *sources.models)],
@@ -255,7 +226,7 @@ def new_run_id(now_utc_s: float) -> str:
 
 def _last_record(ending: Ending) -> dict[str, Any]:
     return {
-        "end": "not_started" if ending.why else "ok",
+        "end": "not_started" if ending.why else ending.how,
         "exit_status": ending.exit_status,
         "signal": ending.signal,
     }

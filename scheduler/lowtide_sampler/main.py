@@ -1,4 +1,4 @@
-"""The commands of the sampler: ``run``, ``recover``, ``calibrate``, ``sources``."""
+"""The commands of the sampler: ``run``, ``attach``, ``recover``, ``calibrate``, ``sources``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from lowtide_sampler.options import USAGE, UsageError, parse_run
+from lowtide_sampler.options import ATTACH_USAGE, USAGE, UsageError, parse_attach, parse_run
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,6 +21,7 @@ Usage: python -m lowtide_sampler COMMAND
 
 Commands:
   run [OPTIONS] -- COMMAND         Measure a command (run --help).
+  attach [OPTIONS] PID             Measure what runs already (attach --help).
   recover [--journal DIR] [--json] Close the journals of samplers that were killed, and say what they measured.
   calibrate [OPTIONS]              Measure this node at rest (calibrate --help).
   sources [--sysroot DIR] [--json] Show every source of energy: found, or what is missing and what mends it.
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> int:
     command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if command == "run":
         return run_main(rest)
+    if command == "attach":
+        return attach_main(rest)
     if command == "calibrate":
         from lowtide_sampler.calibration import calibrate_main
 
@@ -44,7 +47,7 @@ def main(argv: list[str]) -> int:
     if command in ("--help", "-h", "help"):
         sys.stdout.write(_HELP)
         return 0
-    return _fail(f"unknown command {command!r}; known are run, recover, calibrate and sources")
+    return _fail(f"unknown command {command!r}; known are run, attach, recover, calibrate and sources")
 
 
 def run_main(argv: list[str]) -> int:
@@ -57,16 +60,38 @@ def run_main(argv: list[str]) -> int:
         sys.stdout.write(USAGE)
         return 0
     from lowtide_sampler.child import die_of
-    from lowtide_sampler.loop import run
+    from lowtide_sampler.loop import Command, run
 
     try:
-        outcome = run(options)
+        outcome = run(options, Command(options))
     except OSError as error:  # before the command was started: no process or no memory for it
         return _fail(f"cannot start {options.argv[0]!r}: {error.strerror}")
     _tell(options, outcome)
     if outcome.ending.signal is not None:
         die_of(outcome.ending.signal)
-    return outcome.ending.exit_status
+    return outcome.ending.exit_status or 0
+
+
+def attach_main(argv: list[str]) -> int:
+    """``attach`` without the word: measures what runs already; 0 when it has ended or the measurement was."""
+    try:
+        options = parse_attach(argv)
+    except UsageError as error:
+        return _fail(str(error))
+    if options is None:
+        sys.stdout.write(ATTACH_USAGE)
+        return 0
+    from lowtide_sampler.attach import Attached, NotThere
+    from lowtide_sampler.loop import run
+
+    try:
+        target = Attached(options)
+    except NotThere as error:
+        return _fail(str(error))
+    outcome = run(options, target)
+    target.answer(json.dumps(outcome.result).encode())
+    _tell(options, outcome)
+    return 0
 
 
 def _tell(options: RunOptions, outcome: Outcome) -> None:
@@ -77,10 +102,13 @@ def _tell(options: RunOptions, outcome: Outcome) -> None:
     if outcome.ending.why:
         lines = [f"cannot run {options.argv[0]!r}: {outcome.ending.why}"]
     else:
-        lines.append(summary(outcome.result))
+        lines.append(f"{_HOW[outcome.ending.how]}{summary(outcome.result)}")
     if options.quiet and not outcome.ending.why:
         return
     _say("".join(f"lowtide: {line}\n" for line in lines))
+
+
+_HOW = {"ok": "", "detached": "no longer measured, it runs on: ", "caller-died": "up to the caller's end: "}
 
 
 def _write_result(path: str, result: dict[str, Any]) -> list[str]:

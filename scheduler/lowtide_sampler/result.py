@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lowtide_sampler.attribution import RULES, Allotment, attribute
 from lowtide_sampler.integrate import AMBIGUOUS, GAP
 from lowtide_sampler.meters import BESIDE
+from lowtide_sampler.unknown import without_energy
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,7 +36,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         end: The journal's last record; None for a run that has none (yet).
     """
     end = end or {"end": "open"}
-    rule, scope, pue = str(header.get("attribution", "share")), str(header.get("scope", "node")), header.get("pue")
+    rule, scope, pue = str(header.get("attribution", "share")), str(header.get("scope") or "node"), header.get("pue")
     tail_s = float(end.get("tail_s", 0.0))
     allotment = Allotment.from_header(header)
     every = [track for track in ledger.meters + ledger.models if track.source.component != BESIDE]
@@ -50,7 +51,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
     filled_j = math.fsum(share.filled_j for share in shares)
     below_j, above_j = _total_band(pairs)
     by_rule = {name: [attribute(track, ledger, allotment, name, 0.0).energy_j for track in every] for name in RULES}
-    return {
+    result = {
         "schema": SCHEMA,
         "run_id": header["run_id"],
         "plan_id": header.get("plan_id"),
@@ -87,6 +88,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "notes": list(header.get("notes", ())),
         "buckets": buckets,
     }  # fmt: skip
+    return without_energy(result, f"counted_by_{header['counted_by']}") if header.get("counted_by") else result
 
 
 def _scopes(tracks: list[Track], energies_j: list[float], pue: float | None) -> dict[str, float | None]:
@@ -199,6 +201,8 @@ def iso_utc(epoch_s: float) -> str:
 def summary(result: dict[str, Any]) -> str:
     """One line for a person: energy, band, and what part of it was measured, modelled and filled."""
     energy_j = result["energy_j"]
+    if energy_j is None and result["end"] != "not_measured":
+        return f"{result['cpu_seconds']:.3g} CPU seconds; the energy of this node is counted by rank 0"
     if not energy_j:
         return "energy unknown: no counter and no model for this node"
     factor, unit = next((factor, unit) for floor_j, factor, unit in _UNITS if energy_j >= floor_j)

@@ -10,6 +10,8 @@ from lowtide_sampler.machine import proc_root, read_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowtide_sampler.machine import Machine
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BUSY = (0, 1, 2, 5, 6)  # user, nice, system, interrupts; neither idle, nor waiting, nor stolen
 _ALL = 8
@@ -67,9 +69,17 @@ class Allocation(NamedTuple):
     package_cpus: frozenset[int] = frozenset()
 
 
-def read_allocation(threads: int, memory_gb: float, environ: Mapping[str, str], sysroot: str = "") -> Allocation:
-    """What this process, and so the job that it starts, may use of a node of ``threads`` CPUs."""
-    allowed = os.sched_getaffinity(0)
+def read_allocation(machine: Machine, environ: Mapping[str, str], sysroot: str = "", pid: int = 0) -> Allocation:
+    """What a process may use of its node.
+
+    Args:
+        machine: The node.
+        environ: Its SLURM_CPUS_ON_NODE, where there is one.
+        sysroot: Prefix of ``/sys`` (tests).
+        pid: The process; 0: this one, and so what it starts.
+    """
+    threads = machine.threads
+    allowed = _affinity(pid)
     cpus = float(len(allowed))
     slurm = environ.get("SLURM_CPUS_ON_NODE", "")
     if slurm.isdigit() and int(slurm) > 0:
@@ -83,10 +93,17 @@ def read_allocation(threads: int, memory_gb: float, environ: Mapping[str, str], 
     package = homes[0] if len(packages) > 1 and len(homes) == 1 else None
     return Allocation(
         cpus=cpus,
-        memory_share=_memory_share(memory_gb, sysroot) or cpus / threads,
+        memory_share=_memory_share(machine.memory_gb, sysroot) or cpus / threads,
         package=package,
         package_cpus=packages[package] if package is not None else frozenset(),
     )
+
+
+def _affinity(pid: int) -> set[int]:
+    try:
+        return os.sched_getaffinity(pid)
+    except OSError:  # it has just ended
+        return os.sched_getaffinity(0)
 
 
 def _cpus_by_package(threads: int, sysroot: str) -> dict[int, frozenset[int]]:

@@ -134,7 +134,7 @@ def test_what_the_disk_refuses_is_written_when_it_takes_it_again(
     journal.append(END)
     journal.close()
     assert journal.is_whole
-    assert read_journal(journal.path) == (header(), ticks(2), END, 0)
+    assert read_journal(journal.path) == (header(), ticks(2), END, 0, ())
 
 
 def test_another_runs_journal_is_never_written_into(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, HWMON_GROUP, told
-from lowtide_sampler.step_integral import StepMeter
+from lowtide_sampler.power_sum import SampledMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -184,11 +184,11 @@ def _grace(
         if chosen is not None:
             flags = () if cpu_rail in rails else (INCLUDES_MEMORY,)
             source = _power_source(chosen, "Grace power", "cpu", errors["grace-cpu"], _GRACE_PMAX_W, flags, number)
-            found.append((_step_meter(source, chosen, monotonic_s), chosen.label))
+            found.append((_sampled_meter(source, chosen, monotonic_s), chosen.label))
         if module_rail in rails:
             module = rails[module_rail]
             source = _power_source(module, "Grace module", BESIDE, errors["grace-cpu"], 2 * _GRACE_PMAX_W, (), number)
-            found.append((_step_meter(source, module, monotonic_s), module.label))
+            found.append((_sampled_meter(source, module, monotonic_s), module.label))
     return found if any(meter.source.component == "cpu" for meter, _ in found) else []
 
 
@@ -203,7 +203,7 @@ def _chips(
         flags = (INCLUDES_GPU,) if component == "cpu" and "GPU" in sensor.label.upper() else ()
         label = "board sensor" if component == "cpu" else "board input"
         source = _power_source(sensor, label, component, errors["ina-cpu"], _CHIP_PMAX_W, flags, None)
-        found.append((_step_meter(source, sensor, monotonic_s), sensor.label))
+        found.append((_sampled_meter(source, sensor, monotonic_s), sensor.label))
     return found if any(meter.source.component == "cpu" for meter, _ in found) else []
 
 
@@ -274,8 +274,8 @@ def _power_source(
     )
 
 
-def _step_meter(source: Source, sensor: Sensor, monotonic_s: Callable[[], float]) -> StepMeter:
-    return StepMeter(source, sensor.read_power_w, window_s=sensor.window_s, monotonic_s=monotonic_s)
+def _sampled_meter(source: Source, sensor: Sensor, monotonic_s: Callable[[], float]) -> SampledMeter:
+    return SampledMeter(source, sensor.read_power_w, window_s=sensor.window_s, monotonic_s=monotonic_s)
 
 
 def _indices(folder: str, kind: str, suffix: str) -> list[int]:

@@ -8,7 +8,7 @@ from lowtide_sampler.gpu_use import Look, Sample
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import MeterReading, Source, Unreadable
 from lowtide_sampler.nvml_driver import FUNCTION_NOT_FOUND, NO_SAMPLES, NOT_SUPPORTED, Refused
-from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum
+from lowtide_sampler.power_sum import SampledMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ _MPS_SERVER = "nvidia-cuda-mps"  # the kernel keeps 15 characters of nvidia-cuda
 _LISTS = tuple(f"nvmlDeviceGetComputeRunningProcesses{version}" for version in ("_v3", "_v2", ""))
 
 
-class PowerMeter:
-    """A device that tells only its power.
+class PowerSensor:
+    """The power of a device.
 
     The field of the instantaneous power where the driver has it; else PowerUsage, which is the mean of the last second
     on Ampere and later (except GA100) and the power of the instant before.
@@ -36,37 +36,19 @@ class PowerMeter:
         NVIDIA, NVML API reference, nvmlDeviceGetPowerUsage; field NVML_FI_DEV_POWER_INSTANT.
     """
 
-    sample_period_s = SAMPLE_PERIOD_S
-    late_flags: tuple[str, ...] = ()
-
-    def __init__(self, device: Device, source: Source) -> None:
-        self.source = source
+    def __init__(self, device: Device) -> None:
         self._device = device
-        self._is_instant, window_s = _sensor(device)
-        self._sum = PowerSum(window_s)
-
-    def read(self) -> MeterReading:
-        energy_uj = self._sum.at(self._device.driver.monotonic_s())
-        return MeterReading(self._take() if energy_uj is None else energy_uj)
-
-    def sample(self) -> None:
-        self._take()
-
-    def _take(self) -> int:
-        now_s = self._device.driver.monotonic_s()
-        try:
-            power_w = self.read_power_w()
-        except Unreadable:
-            self._sum.fail()
-            raise
-        energy_uj = self._sum.add(now_s, power_w)
-        if energy_uj is None:
-            raise Unreadable(self.source.name, "not read for too long to hold its power")
-        return energy_uj
+        self._is_instant, self.window_s = _sensor(device)
 
     def read_power_w(self) -> float:
         """Power as the sensor shows it; W."""
         return _instant_w(self._device) if self._is_instant else _usage_w(self._device)
+
+
+def power_meter(device: Device, source: Source) -> SampledMeter:
+    """A meter of a device that tells only its power."""
+    sensor = PowerSensor(device)
+    return SampledMeter(source, sensor.read_power_w, window_s=sensor.window_s, monotonic_s=device.driver.monotonic_s)
 
 
 class EnergyMeter:
@@ -85,7 +67,7 @@ class EnergyMeter:
         self._device = device
         self._first: tuple[int, float] | None = None
         self._has_moved = False
-        self._power: PowerMeter | None = None
+        self._power: SampledMeter | None = None
         self._before_power_uj = 0
 
     @property
@@ -115,9 +97,9 @@ class EnergyMeter:
         if self._has_moved or now_s - first_s < _STILL_S:
             return energy_uj
         try:
-            power = PowerMeter(self._device, self.source)
-            power_w = power.read_power_w()
-            power.read()
+            power = power_meter(self._device, self.source)
+            power_w = PowerSensor(self._device).read_power_w()
+            power.sample()
         except Unreadable:
             return energy_uj
         if power_w < _NO_DRAW_W:
@@ -204,8 +186,7 @@ def find_idle_w(device: Device) -> float | None:
         is_idle = not device.ask(_LISTS[0]) and int(device.ask("nvmlDeviceGetUtilizationRates").gpu) == 0
         if not is_idle:
             return None
-        is_instant, _ = _sensor(device)
-        return _instant_w(device) if is_instant else _usage_w(device)
+        return PowerSensor(device).read_power_w()
     except Refused:
         return None
 

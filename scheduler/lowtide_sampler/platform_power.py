@@ -16,7 +16,7 @@ from lowtide_sampler.hwmon import acpi_sensor, chip_folders, is_grace
 from lowtide_sampler.machine import O_CLOEXEC
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, Source, Unreadable
 from lowtide_sampler.remedies import IPMI_GROUP, told
-from lowtide_sampler.step_integral import StepMeter
+from lowtide_sampler.power_sum import SampledMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,7 +193,7 @@ def discover(
         if sensor is None or is_grace(sensor):
             continue
         source = _source(f"acpi:{sensor.name}", "ACPI power meter", errors["acpi-power-meter"])
-        meter = StepMeter(
+        meter = SampledMeter(
             source,
             SeldomSensor(sensor.read_power_w, 0.6 * _ACPI_PERIOD_S, monotonic_s).read_power_w,
             sample_period_s=_ACPI_PERIOD_S,
@@ -223,7 +223,7 @@ def _ipmi(
             return (), (Finding(name, False, f"{path} may not be used; the node's power beside", told(IPMI_GROUP)),)
         controller = IpmiController(path)
     sensor = IpmiSensor(controller, monotonic_s)
-    meter = StepMeter(
+    meter = SampledMeter(
         _source(name, "IPMI DCMI", errors["ipmi-dcmi"]),
         sensor.read_power_w,
         sample_period_s=_ASK_EVERY_S / 2,  # answers are fetched at another time than questions are put

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.hwmon import discover
-from lowtide_sampler.meters import Source, Unreadable
-from lowtide_sampler.step_integral import StepIntegral, StepMeter
 
 
 class Hwmon:
@@ -118,7 +116,7 @@ def test_a_board_chip_labelled_as_the_cpu_s(node: Hwmon) -> None:
     node.clock_s = 1.0
     assert meter.read().energy_uj == 12_000_000
     assert meter.source.kind == "power"
-    assert meter.sample_period_s == 0.2
+    assert meter.sample_period_s == 0.1
 
 
 def test_voltage_times_current_where_there_is_no_power(node: Hwmon) -> None:
@@ -196,60 +194,3 @@ def test_a_sensor_that_fails_at_first_is_missing(node: Hwmon) -> None:
 
 def test_no_folder_no_sensor(tmp_path: Path) -> None:
     assert discover(str(tmp_path)) == ((), (), 1.0)
-
-
-POWER = Source("p", "p", "cpu", "power")
-
-
-def test_a_held_value_is_a_step_and_no_slope() -> None:
-    integral = StepIntegral()
-    for power_w, now_s in ((100.0, 0.0), (100.0, 0.9), (20.0, 1.0), (20.0, 2.0)):
-        integral.put(power_w, now_s)
-    assert integral.energy_uj == pytest.approx(120e6)  # a trapezoid gives 116
-
-
-def test_a_hole_is_told_and_not_filled() -> None:
-    integral = StepIntegral(held_at_most_s=2.0)
-    integral.put(100.0, 0.0)
-    assert integral.put(100.0, 5.0) == 5.0
-    assert integral.energy_uj == 0
-    assert integral.put(100.0, 6.0) == 0.0
-    assert integral.energy_uj == 100e6
-
-
-def test_a_window_s_mean_belongs_to_its_middle() -> None:
-    """A job draws 100 W for 10 s; the sensor shows means of the last second, and lags by half of one."""
-    shifted, plain = StepIntegral(window_s=1.0), StepIntegral()
-    for tick in range(101):
-        mean_w = 100.0 * min(tick / 10, 1.0)
-        shifted.put(mean_w, tick / 10)
-        plain.put(mean_w, tick / 10)
-    assert shifted.energy_uj == pytest.approx(1000e6, rel=0.006)  # half a sampling step is left
-    assert plain.energy_uj == pytest.approx(945e6)
-
-
-def test_energy_never_falls_when_a_window_s_mean_does() -> None:
-    integral, seen = StepIntegral(window_s=1.0), []
-    for tick, power_w in enumerate([500.0, 0.0, 500.0, 0.0, 0.0]):
-        integral.put(power_w, tick / 20)
-        seen.append(integral.energy_uj)
-    assert seen == sorted(seen)
-
-
-@pytest.mark.parametrize("answer", [OSError(5, "gone"), ValueError("x"), Unreadable("p", "x"), -3.0])
-def test_a_reading_that_fails_is_not_held_over(answer: Exception | float) -> None:
-    answers: list[Exception | float] = [100.0, answer, 100.0, 100.0]
-    clock = iter([0.0, 0.5, 1.0, 1.5])
-
-    def read_power_w() -> float:
-        value = answers.pop(0)
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    meter = StepMeter(POWER, read_power_w, monotonic_s=lambda: next(clock))
-    assert meter.read().energy_uj == 0
-    with pytest.raises(Unreadable):
-        meter.read()
-    assert meter.read().energy_uj == 0
-    assert meter.read().energy_uj == 50e6

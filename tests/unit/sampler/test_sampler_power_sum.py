@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from tests.fakes.fake_nvml import Device
 
-from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum
+from lowtide_sampler.meters import Source, Unreadable
+from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum, SampledMeter
 
 BURSTS = Device(power_w=600.0, low_w=90.0, period_s=1.0, high_share=0.25)
 MEAN_W = 217.5
@@ -80,3 +81,44 @@ def test_a_power_is_not_held_for_long_nor_over_a_failure() -> None:
     power_sum.fail()
     assert power_sum.add(601.5, 100.0) == 200_000_000
     assert power_sum.add(602.5, 100.0) == 300_000_000
+
+
+@pytest.mark.parametrize("answer", [OSError(5, "gone"), ValueError("x"), Unreadable("p", "x"), -3.0])
+def test_a_reading_that_fails_is_not_held_over(answer: Exception | float) -> None:
+    answers: list[Exception | float] = [100.0, answer, 100.0, 100.0]
+    clock_s = 0.0
+
+    def read_power_w() -> float:
+        value = answers.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    meter = SampledMeter(Source("p", "p", "cpu", "power"), read_power_w, monotonic_s=lambda: clock_s)
+    assert meter.read().energy_uj == 0
+    clock_s = 0.5
+    with pytest.raises(Unreadable):
+        meter.sample()
+    clock_s = 1.0
+    meter.sample()
+    assert meter.read().energy_uj == 0
+    clock_s = 1.5
+    meter.sample()
+    assert meter.read().energy_uj == 50e6
+
+
+def test_a_reading_between_two_samples_is_what_is_held_up_to_then() -> None:
+    clock_s, asked = 0.0, []
+
+    def read_power_w() -> float:
+        asked.append(clock_s)
+        return 100.0
+
+    meter = SampledMeter(Source("p", "p", "cpu", "power"), read_power_w, monotonic_s=lambda: clock_s)
+    meter.sample()
+    clock_s = 0.1
+    assert meter.read().energy_uj == 10e6
+    assert asked == [0.0]
+    clock_s = 1.0  # too long for a look between two samples: the sensor is asked
+    assert meter.read().energy_uj == 100e6
+    assert asked == [0.0, 1.0]

@@ -151,6 +151,17 @@ def test_where_nothing_may_be_read_one_message_says_all(node: Node, refusing: No
     assert [source.kind for source in found.models] == ["model"] * len(found.models)
 
 
+def test_memory_that_may_not_be_read_is_told_though_the_processor_is(node: Node) -> None:
+    node.zone("intel-rapl:0", "package-0")
+    node.zone("intel-rapl:0:0", "dram", None)
+    found = node.found()
+    assert [meter.source.label for meter in found.meters] == ["RAPL package"]
+    assert found.unreadable == ()
+    (note,) = found.notes
+    assert "intel-rapl:0:0/energy_uj" in note
+    assert {source.component for source in found.models} == {"dram", "rest"}
+
+
 def test_half_a_node_is_told_and_modelled_for_the_other_half(node: Node, counting: None) -> None:
     node.zone("intel-rapl:0", "package-0")
     node.zone("intel-rapl:1", "package-1", None)

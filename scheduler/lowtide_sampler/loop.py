@@ -11,6 +11,7 @@ from lowtide_sampler import model, slurm
 from lowtide_sampler.child import Child, identity
 from lowtide_sampler.files import write_json
 from lowtide_sampler.journal import VERSION, Journal, default_directory
+from lowtide_sampler.machine import read_machine
 from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
 from lowtide_sampler.result import iso_utc
 from lowtide_sampler.sources import find_sources
@@ -90,7 +91,9 @@ def run(options: RunOptions, target: Target) -> Outcome:
     run_id = options.run_id or new_run_id(time.time())
     directory = options.journal_dir or default_directory(os.environ)
     seat = _take_seat(directory, run_id, options.pid)
-    sources = find_sources(os.environ, options.sysroot)
+    machine = read_machine(options.sysroot)
+    allocation = read_allocation(machine, os.environ, options.sysroot, pid=options.pid)
+    sources = find_sources(os.environ, options.sysroot, machine=machine, allocation=allocation)
     if seat and not seat.is_reader:
         sources = sources._replace(meters=(), models=(), findings=(), unreadable=())
     run_id = seat.run_id if seat else run_id
@@ -100,7 +103,6 @@ def run(options: RunOptions, target: Target) -> Outcome:
     live = _live_line(options)
     counters = [meter.source for meter in sources.meters]
     pace = choose_pace(options.interval_s, counters, at_most_s=INTERVAL_OF_LIVE_S if live else math.inf)
-    allocation = read_allocation(sources.machine, os.environ, options.sysroot, pid=options.pid)
     header = first_record(options, target, sources, allocation, run_id, clocks, pace)
     header.update(seat.described() if seat else {})
     workload = seat.with_peers(target.workload) if seat else target.workload

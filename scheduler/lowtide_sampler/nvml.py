@@ -11,7 +11,7 @@ from lowtide_sampler.gpu_choice import chosen_nvidia, is_exclusive, pick
 from lowtide_sampler.gpu_use import SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, Source, Unreadable
 from lowtide_sampler.nvml_driver import NO_PERMISSION, Device, Driver, Refused
-from lowtide_sampler.nvml_meters import EnergyMeter, PowerMeter, UserLooks, find_idle_w
+from lowtide_sampler.nvml_meters import EnergyMeter, UserLooks, find_idle_w, power_meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from lowtide_sampler.gpu_choice import Choice
     from lowtide_sampler.meters import Meter
+    from lowtide_sampler.power_sum import SampledMeter
 
 _SLICES_OF_A_DEVICE = 7
 _PMAX_OF_LIMIT = 1.3
+_COUNTER_STEP_S = 0.1
 _SM_CLOCK = 1
 _SLICE = "mig_slice"
 _PIPES_OF_MPS = "/tmp/nvidia-mps"  # noqa: S108  where the MPS control daemon keeps its pipe unless told otherwise
@@ -111,22 +113,23 @@ def _source(name: str, part: Part, device: Device, *, is_shared: bool) -> Source
         idle_w=find_idle_w(device) if is_shared else None,
         job_share=None if is_shared else part.share,
         flags=part.flags,
+        step_s=_COUNTER_STEP_S,
     )
 
 
-def _open(device: Device, source: Source, errors: Mapping[str, float]) -> EnergyMeter | PowerMeter:
+def _open(device: Device, source: Source, errors: Mapping[str, float]) -> EnergyMeter | SampledMeter:
     meter = EnergyMeter(device, source._replace(error_share=errors["nvml-counter"]))
     try:
         meter.read()
     except Refused:
-        by_power = source._replace(label="NVML power", kind="power", error_share=errors["nvml-power"])
-        power = PowerMeter(device, by_power)
+        by_power = source._replace(label="NVML power", kind="power", error_share=errors["nvml-power"], step_s=0.0)
+        power = power_meter(device, by_power)
         power.read()
         return power
     return meter
 
 
-def _shared(device: Device, meter: EnergyMeter | PowerMeter, *, is_named: bool) -> SharedMeter:
+def _shared(device: Device, meter: EnergyMeter | SampledMeter, *, is_named: bool) -> SharedMeter:
     return SharedMeter(meter, UserLooks(device), UseTally(device.driver.monotonic_s, is_named=is_named))
 
 

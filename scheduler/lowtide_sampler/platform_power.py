@@ -15,8 +15,8 @@ from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.hwmon import acpi_sensor, chip_folders, is_grace
 from lowtide_sampler.machine import O_CLOEXEC
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, Source, Unreadable
-from lowtide_sampler.remedies import IPMI_GROUP, told
 from lowtide_sampler.power_sum import SampledMeter
+from lowtide_sampler.remedies import IPMI_GROUP, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.journal import FIRST_HOUR_S
-from lowtide_sampler.meters import Shared, Unreadable
+from lowtide_sampler.meters import Sampled, Shared, Unreadable
 from lowtide_sampler.result import build
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Recorder:
         self._end: dict[str, Any] | None = None
         self._sections: Sections | None = None
         self._last_tick: dict[str, Any] | None = None
-        self._sampled = [meter for meter in meters if sample_period_s(meter) < _NEVER_S]
+        self._sampled = [meter for meter in meters if isinstance(meter, (Sampled, Shared))]
         self._shared = [meter for meter in meters if isinstance(meter, Shared)]
         self._failed: set[str] = set()
         self._next_sample_s = 0.0 if self._sampled else _NEVER_S
@@ -142,7 +142,7 @@ class Recorder:
         marked = [self._clocks.of_mark(mark, before["t"] if before else 0.0) for mark in marks]
         self._note_marks(marked, before, record)
         self._last_tick = record
-        self._end = end
+        self._end = end = self._with_flags(end) if end else None
         self._journal.append(*self._unwritten, *head, *marked, record, *([end] if end else []))
         self._unwritten = []
 
@@ -165,7 +165,7 @@ class Recorder:
             for meter in self._sampled:
                 if isinstance(meter, Shared):
                     meter.note_users(pids)
-                if meter.sample_period_s is not None and self._read(meter) is None:
+                if meter.sample_period_s is not None and not _sample(meter):
                     self._failed.add(meter.source.name)
             period_s = min(sample_period_s(meter) for meter in self._sampled)
             self._next_sample_s = now_s + period_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not a secret
@@ -214,6 +214,12 @@ class Recorder:
         if self._sections is not None:
             self._sections.add(marks, record)
 
+    def _with_flags(self, end: dict[str, Any]) -> dict[str, Any]:
+        """The last record, with what became known of the sources during the run."""
+        late = {meter.source.name: list(getattr(meter, "late_flags", ())) for meter in self._meters}
+        late = {name: flags for name, flags in late.items() if flags}
+        return {**end, "source_flags": late} if late else end
+
     def _read(self, meter: Meter) -> MeterReading | None:
         """None also where a sample failed since the last record: its energy lacks a part."""
         try:
@@ -221,6 +227,16 @@ class Recorder:
         except Unreadable:
             return None
         return None if meter.source.name in self._failed else reading
+
+
+def _sample(meter: Meter) -> bool:
+    """Asks a power's sensor; whether it answered."""
+    try:
+        if isinstance(meter, Sampled):
+            meter.sample()
+    except Unreadable:
+        return False
+    return True
 
 
 def sample_period_s(meter: Meter) -> float:

@@ -73,7 +73,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "modelled_share": _part(modelled_j, energy_j),
         "filled_share": _part(filled_j, energy_j),
         "filled_s": max((_gap_s(track) for track in tracks), default=0.0),
-        "components": _components(pairs, frozenset(header.get("unreadable", ())), scope),
+        "components": _components(pairs, header, end, scope),
         "scopes": _scopes(every, by_rule[rule], pue),
         "beside": {track.source.label: sum(cell.energy_j for cell in track.cells.values())
                    for track in ledger.meters if track.source.component == BESIDE and track.has_moved},
@@ -98,8 +98,12 @@ def _scopes(tracks: list[Track], energies_j: list[float], pue: float | None) -> 
     return {"device_j": node_j - rest_j, "node_j": node_j, "facility_j": None if pue is None else node_j * float(pue)}
 
 
-def _components(pairs: list[tuple[Track, Share]], unreadable: frozenset[str], scope: str) -> dict[str, Any]:
+def _components(
+    pairs: list[tuple[Track, Share]], header: dict[str, Any], end: dict[str, Any], scope: str
+) -> dict[str, Any]:
     """The result's components; a component that nothing measures or models has null figures and says why."""
+    unreadable = frozenset(header.get("unreadable", ()))
+    late: dict[str, list[str]] = end.get("source_flags", {})
     by_name = {name: [pair for pair in pairs if pair[0].source.component == name] for name in COMPONENTS}
     cpu_is_modelled = any(track.source.kind == "model" for track, _ in by_name["cpu"])
     absent = {"gpu": "none_found", **({"dram": "within_cpu", "rest": "within_cpu"} if cpu_is_modelled else {})}
@@ -107,7 +111,7 @@ def _components(pairs: list[tuple[Track, Share]], unreadable: frozenset[str], sc
     components = {}
     for name, own in by_name.items():
         why = "unreadable" if name in unreadable else absent.get(name, "unknown")
-        components[name] = _component(own) if own else _absent_component(why)
+        components[name] = _component(own, late) if own else _absent_component(why)
         if own and name in unreadable:
             components[name]["flags"].append("unreadable")
     return components
@@ -118,7 +122,7 @@ def _absent_component(why: str) -> dict[str, Any]:
     return {**figures, "sources": [], "flags": [why]}
 
 
-def _component(pairs: list[tuple[Track, Share]]) -> dict[str, Any]:
+def _component(pairs: list[tuple[Track, Share]], late: dict[str, list[str]]) -> dict[str, Any]:
     energy_j = math.fsum(share.energy_j for _, share in pairs)
     error_j = math.fsum(share.error_j for _, share in pairs)
     below_j = error_j + math.fsum(share.below_j for _, share in pairs)
@@ -130,7 +134,7 @@ def _component(pairs: list[tuple[Track, Share]]) -> dict[str, Any]:
         "energy_high_j": energy_j + above_j,
         "measured_share": _part(measured_j, energy_j),
         "sources": sorted({track.source.label for track, _ in pairs}),
-        "flags": sorted({flag for track, _ in pairs for flag in _flags(track)}),
+        "flags": sorted({flag for track, _ in pairs for flag in (*_flags(track), *late.get(track.source.name, ()))}),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler import calibration_file, model, nvml, powercap
+from lowtide_sampler import calibration_file, gpus, model, powercap
 from lowtide_sampler.accuracy import read_errors
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.meters import BESIDE, Finding
@@ -74,23 +74,20 @@ def find_sources(
     errors, trouble = read_errors(environ)
     cpu = find_cpu(machine, environ, sysroot, errors)
     platform = _platform(sysroot, errors)
-    library, found = nvml.load_library()
-    devices = nvml.discover(library, environ) if library is not None else None
+    devices = gpus.discover(environ, errors)
     calibration, calibration_finding = _calibration(environ, machine)
-    gpus = devices.meters if devices else ()
-    meters = cpu.meters + gpus + platform.meters if platform else cpu.meters + gpus
+    meters = (*cpu.meters, *devices.meters, *(platform.meters if platform else ()))
     _set_idle(meters, calibration)
     unreadable = [
         name
         for name, is_missing in (
             ("cpu", cpu.is_mendable and cpu.missing_share > 0),
-            ("gpu", bool(devices and devices.missing_share) or (library is None and os.path.exists("/dev/nvidia0"))),
+            ("gpu", devices.missing_share > 0),
         )
         if is_missing
     ]
     measured = {meter.source.component for meter in meters}
     measured |= {part for meter in meters for flag, part in _INCLUDED.items() if flag in meter.source.flags}
-    gpu_findings = (found, *(devices.findings if devices else ()))
     own = (calibration_finding, *((Finding("meter errors", False, trouble, "correct that file"),) if trouble else ()))
     return Sources(
         machine=machine,
@@ -103,9 +100,9 @@ def find_sources(
             allocation=allocation,
             calibration=calibration,
         ),
-        findings=(*cpu.findings, *gpu_findings, *(platform.findings if platform else ()), *own),
+        findings=(*cpu.findings, *devices.findings, *(platform.findings if platform else ()), *own),
         unreadable=tuple(unreadable),
-        notes=(*_notes(cpu.findings if cpu.is_mendable else ())[:1], *_notes((*gpu_findings, *own))),
+        notes=(*_notes(cpu.findings if cpu.is_mendable else ())[:1], *_notes((*devices.findings, *own))),
     )
 
 

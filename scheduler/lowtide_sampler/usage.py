@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lowtide_sampler.machine import Machine
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _BUSY = (0, 1, 2, 5, 6)  # user, nice, system, interrupts; neither idle, nor waiting, nor stolen
 _ALL = 8
 
@@ -39,7 +39,7 @@ class NodeUsage:
     def read(self) -> NodeReading | None:
         """The seconds so far; None where the kernel does not tell."""
         size = 512 if self._names is None else 1 << 20
-        busy = capacity = 0
+        busy = capacity = seen = 0
         for line in read_text(self._path, size).splitlines():
             name, *fields = line.split()
             if not name.startswith("cpu"):
@@ -48,9 +48,10 @@ class NodeUsage:
                 ticks = [int(field) for field in fields[:_ALL]]
                 if len(ticks) < _ALL - 1:
                     break
+                seen += 1
                 busy += sum(ticks[index] for index in _BUSY)
                 capacity += sum(ticks)
-        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S) if capacity else None
+        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S) if seen else None
 
 
 class Allocation(NamedTuple):

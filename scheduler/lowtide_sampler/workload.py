@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from lowtide_sampler import cgroups
 from lowtide_sampler.machine import read_text, stat_fields
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class WorkloadReading(NamedTuple):

@@ -17,7 +17,7 @@ import json, os, sys, time
 from lowtide_sampler import nvml, nvml_driver
 from lowtide_sampler.meters import Shared
 from lowtide_sampler.nvml_driver import Device
-from lowtide_sampler.nvml_meters import PowerMeter
+from lowtide_sampler.nvml_meters import power_meter
 
 driver, found = nvml_driver.start()
 if driver is None:
@@ -29,7 +29,7 @@ meters = [meter for meter in meters if isinstance(meter, Shared)]
 if not meters:
     sys.exit(json.dumps({"skip": "the driver shows no whole device"}))
 handles = [driver.call("nvmlDeviceGetHandleByIndex", int(meter.source.name[len("nvml:"):])) for meter in meters]
-powers = [PowerMeter(Device(driver, handle, "", "power"), meter.source) for handle, meter in zip(handles, meters)]
+powers = [power_meter(Device(driver, handle, "", "power"), meter.source) for handle, meter in zip(handles, meters)]
 own, ticks_s = frozenset({os.getpid()}), []
 time.sleep(0.2)
 first = [(meter.read().energy_uj, power.read().energy_uj) for meter, power in zip(meters, powers)]

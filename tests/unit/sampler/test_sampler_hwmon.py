@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.hwmon import discover
+from lowtide_sampler.meters import Source
 
 
 class Hwmon:

@@ -55,6 +55,7 @@ def test_a_controller_is_asked_every_ten_seconds_however_often_it_is_read(tmp_pa
     for tick in range(1, 301):
         clock[0] = tick / 5
         try:
+            meter.sample()
             energy_uj.append(meter.read().energy_uj)
         except Unreadable:
             assert clock[0] < 1.0  # before the first answer
@@ -66,13 +67,13 @@ def test_a_controller_that_falls_silent_is_not_held_for_ever(tmp_path: Path, clo
     controller = PlayedController(clock)
     meter = meter_of(tmp_path, controller, clock)
     clock[0] = 5.0
-    meter.read()
+    meter.sample()
     controller.silent = True
     for clock[0] in (10.0, 20.0, 30.0, 40.0):
-        meter.read()
+        meter.sample()
     clock[0] = 41.0
     with pytest.raises(Unreadable):
-        meter.read()
+        meter.sample()
 
 
 def test_the_answer_s_current_power_is_taken() -> None:

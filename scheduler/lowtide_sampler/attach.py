@@ -48,7 +48,7 @@ class Attached:
         self._start_ticks, state = process_start(self._pid) if self._pid else (0, "")
         if options.cgroup and not self._group:
             raise NotThere(f"there is no control group {options.cgroup}")
-        if self._pid and state in _GONE:
+        if self._pid and state in _GONE and options.marks_fd < 0:  # a caller's marks tell of it when it is gone
             raise NotThere(f"there is no process {self._pid}")
         self._marks_fd = options.marks_fd
         self._marks: list[dict[str, Any]] = []
@@ -58,8 +58,9 @@ class Attached:
         self._poll = select.poll()
         self._end_fd = self._watch_end()
         self._wake_fd = -1
-        begun_cpu_s = options.begun.cpu_s if options.begun else None
-        self.workload: Workload = Cgroup(self._group) if self._group else ProcessTree(self._pid, begun_cpu_s)
+        self._begun_cpu_s = options.begun.cpu_s if options.begun else None
+        self._tree = ProcessTree(self._pid, self._begun_cpu_s)
+        self.workload: Workload = Cgroup(self._group) if self._group else self._tree
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -174,10 +175,12 @@ class Attached:
             mark = {"mark": str(said["mark"]), "event": str(said["event"]), "mono": float(said["mono"])}
         except (ValueError, TypeError, KeyError):
             return
-        if mark["event"] == STOP:
-            self._was_told_to_stop = True
-        else:
+        if mark["event"] != STOP:
             self._marks.append(mark)
+            return
+        self._was_told_to_stop = True
+        if self._begun_cpu_s is not None and isinstance(said.get("cpu"), float):
+            self._tree.has_used(said["cpu"] - self._begun_cpu_s)
 
 
 def _note(_number: int, _frame: object) -> None:

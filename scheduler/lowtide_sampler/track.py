@@ -241,7 +241,9 @@ class _Helper:
         if len(self._unsent) >= _MOST_UNSENT and event != "stop":
             self._lost_marks += 1
             return
-        self._unsent.append(f'{{"mark":{quoted(name)},"event":"{event}","mono":{time.monotonic():.6f}}}\n'.encode())
+        used = f',"cpu":{_cpu_s():.6f}' if event == "stop" else ""
+        mark = f'{{"mark":{quoted(name)},"event":"{event}","mono":{time.monotonic():.6f}{used}}}\n'
+        self._unsent.append(mark.encode())
         self._flush()
 
     def stop(self) -> None:

@@ -137,6 +137,10 @@ class ProcessTree:
         self._seen_s = max(self._seen_s, total_s - self._before_s)
         return WorkloadReading(self._seen_s, frozenset(now))
 
+    def has_used(self, cpu_s: float) -> None:
+        """Takes the process's own word for the CPU seconds that it has used since the run began: it may be gone."""
+        self._seen_s = max(self._seen_s, cpu_s)
+
     def _look(self, known: dict[int, _Process]) -> dict[int, _Process]:
         """The tree, parents before children: a child that ends meanwhile is missing, never counted twice."""
         now: dict[int, _Process] = {}

@@ -36,7 +36,7 @@ def test_every_python_block_runs(tmp_path: Path, block: str) -> None:
 
 
 def test_every_command_works_as_written(tmp_path: Path) -> None:
-    assert {command.split()[1] for command in COMMANDS if command.startswith("lowtide")} >= {"attach", "top", "sampler"}
+    assert set(re.findall(r"\blowtide ([a-z]+)", "\n".join(COMMANDS))) >= {"attach", "top", "sampler", "recover"}
     for command in COMMANDS:
         ran = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True

@@ -109,17 +109,24 @@ def test_what_was_used_before_is_not_counted_and_what_comes_is(job: type[Job]) -
         "for _ in range(3): subprocess.run([sys.executable, '-Sc', CHILD])",
         """several = [subprocess.Popen([sys.executable, '-Sc', CHILD]) for _ in range(3)]
 [one.wait() for one in several]""",
-        """signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+ended, held = os.pipe()
 for _ in range(3):
-    pid = os.fork()
-    if not pid: burn(0.3); time.sleep(0.5); os._exit(0)
-time.sleep(1.6)""",
-        """for _ in range(3):
+    if not os.fork(): burn(0.3); time.sleep(0.5); os._exit(0)
+os.close(held)
+os.read(ended, 1)
+""",
+        """
+ended, held = os.pipe()
+for _ in range(3):
     if not os.fork():
         if not os.fork(): burn(0.3); time.sleep(0.5); os._exit(0)
-        time.sleep(0.3); os._exit(0)
+        time.sleep(0.5); os._exit(0)
     os.wait()
-time.sleep(1.5)""",
+os.close(held)
+os.read(ended, 1)
+""",
     ],
     ids=["waited-for", "parallel", "nobody-waits", "orphans"],
 )

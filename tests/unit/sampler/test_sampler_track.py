@@ -45,13 +45,13 @@ def ran(script: str, *options: str, status: int = 0, **environ: str) -> list[dic
     return [json.loads(line) for line in got.stdout.splitlines()]
 
 
-def journals(spool: Path, *, ended: bool = True) -> list[Path]:
+def journals(spool: Path, *, ended: bool = True, count: int = 1) -> list[Path]:
     """The journals, once each has its end: a helper outlives its caller by a moment."""
     deadline_s = time.monotonic() + READY_S
     while True:
         paths = sorted(spool.glob("*.jsonl"))
         read = [read_journal(path) for path in paths]
-        if read and all(records.end or (records.ticks and not ended) for records in read):
+        if len(read) >= count and all(records.end or (records.ticks and not ended) for records in read):
             return paths
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
@@ -87,6 +87,16 @@ say(took=time.monotonic() - before, result=run.result)
     assert said["result"]["duration_s"] == pytest.approx(said["took"], abs=0.1)
     assert said["result"]["cpu_seconds"] == pytest.approx(0.5, abs=0.06)
     assert said["result"]["tags"] == {}
+
+
+def test_a_program_that_is_gone_before_the_helper_is_up_leaves_a_journal_all_the_same(spool: Path) -> None:
+    for end in ("", "os.kill(os.getpid(), 9)"):
+        script = f"run = lowtide.track('x')\nrun.start()\nburn(0.1)\n{end}\nrun.stop()"
+        subprocess.run([sys.executable, "-c", HEAD + script], check=False, timeout=60)
+    results = [replay(read_journal(path)) for path in journals(spool, count=2)]
+    assert sorted(result["end"] for result in results) == ["caller-died", "ok"]
+    (whole,) = (result for result in results if result["end"] == "ok")
+    assert whole["cpu_seconds"] == pytest.approx(0.1, abs=0.05)
 
 
 def test_functions_are_measured_call_by_call_and_inside_of_a_block_as_sections(spool: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowtide_core.errors import InputError
-from lowtide_core.outlooks import QUANTITIES, Outlook, Publication, joined
+from lowtide_core.outlooks import QUANTITIES, Outlook, Publication
 from lowtide_core.places import ZoneId
 from lowtide_core.spans import from_epoch_s, iso_utc
 from lowtide_providers.signals.file import instant_s, numbers, read_rows, readable
@@ -80,9 +80,9 @@ def _outlook(path: str, zone: str, start_s: FloatArray, issued_s: FloatArray, ta
     count = int(place[-1]) + 1
     figures, out_s = np.full((len(QUANTITIES), count), np.nan), start_s[0] + step_s * np.arange(count)
     figures[:, place], out_s[place] = table, issued_s
-    return joined(
-        None, Outlook(ZoneId(zone), from_epoch_s(float(start_s[0])), step_s, *figures, out_s, Path(path).name)
-    )
+    wind, solar, load = figures
+    begins_utc = from_epoch_s(float(start_s[0]))
+    return Outlook(ZoneId(zone), begins_utc, step_s, wind, solar, load, out_s, Path(path).name).hourly()
 
 
 def _megawatt(text: str) -> float:

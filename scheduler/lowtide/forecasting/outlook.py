@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from lowtide_core.series import FloatArray
 
 LEAST_KNOWN_H = 8 * WEEK_H
-"""So many hours must have been published before they came. In ERCOT 2022, on real wind and sun with made errors, 8, 12,
-26 and 51 weeks captured 66, 69, 69 and 69 %, against 51 % of the history alone."""
+"""So many hours must have been published before they came. In ERCOT from July 2022 on, with real wind and sun and made
+errors, one fit on 8, 12, 26 and 52 weeks captured 64, 64, 65 and 68 %; without an outlook it is 51 to 54 %."""
 
 REACH_H = 72
 """No outlook is looked at further ahead."""

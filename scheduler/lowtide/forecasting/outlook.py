@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.forecasting.axis import DAMPING_H, DAY_H, USUAL_DAYS, WEEK_H, ahead, prepare
+from lowtide.forecasting.axis import DAMPING_H, DAY_H, LEVEL_H, USUAL_DAYS, WEEK_H, ahead
 from lowtide.forecasting.ridge import scale, with_neighbours
+from lowtide.forecasting.types import HOUR_S
 from lowtide_core.errors import InputError
 from lowtide_core.outlooks import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowtide.forecasting.axis import Axis
     from lowtide.forecasting.expected import Expected
     from lowtide.forecasting.types import Fitted, Forecaster, History, IntArray
     from lowtide_core.series import FloatArray
@@ -41,6 +41,8 @@ _EVERY_H = 5
 """From one issue that teaches to the next: every hour of the day has its turn, and neighbours say the same."""
 
 _RECENT_H = (4, DAY_H)
+_LOOKED_BACK_H = (USUAL_DAYS + 2) * DAY_H
+"""A day, the day before it, and what was usual then."""
 _PRESENT_SHARE = 0.5
 """A quantity that is known less often than the others together is left out."""
 
@@ -74,14 +76,12 @@ class OutlookWeights:
         """
         if history.expected is None:
             return plain
-        axis = prepare(_row(history, zone))
         near = plain[:, :REACH_H]
-        inputs = _features(axis, history.expected, zone, issue, near.shape[1], self)
-        hour = axis.hour_of_day(issue[:, None] + np.arange(near.shape[1]))
-        share = np.einsum("nhp,nhp->nh", inputs, self.weights[hour])
-        level = axis.level[0, issue][:, None]
+        inputs = _features(history.expected, zone, issue, near.shape[1], self)
+        weights = self.weights[_hour_of_day(history, issue, near.shape[1])]
+        move = np.einsum("nhp,nhp->nh", inputs, weights) * _level(history, zone, issue)[:, None]
         out = plain.copy()
-        out[:, :REACH_H] = np.where(np.isnan(share), near, np.maximum(near + level * share, 0.0))
+        out[:, :REACH_H] = np.where(np.isnan(move), near, np.maximum(near + move, 0.0))
         return out
 
     def to_arrays(self) -> dict[str, FloatArray]:
@@ -123,10 +123,9 @@ def learn_outlook(history: History, zone: int, plain: Fitted, horizon: int) -> O
     issue = np.arange(first, history.hours, _EVERY_H, dtype=np.int64)
     reach = min(REACH_H, horizon)
     missed = _came(history, zone, issue, reach) - plain.issued(history, issue, reach)[zone]
-    axis = prepare(_row(history, zone))
-    inputs = _features(axis, expected, zone, issue, reach, blank)
-    target = missed / scale(axis.level[0, issue])[:, None]
-    hour = axis.hour_of_day(issue[:, None] + np.arange(reach))
+    inputs = _features(expected, zone, issue, reach, blank)
+    target = missed / scale(_level(history, zone, issue))[:, None]
+    hour = _hour_of_day(history, issue, reach)
     teaches = ~np.isnan(inputs).any(axis=2) & ~np.isnan(target)
     size = inputs.shape[2]
     products, answers = np.zeros((DAY_H, size, size)), np.zeros((DAY_H, size, 1))
@@ -138,11 +137,21 @@ def learn_outlook(history: History, zone: int, plain: Fitted, horizon: int) -> O
     return replace(blank, weights=weights)
 
 
-def _row(history: History, zone: int) -> History:
-    rows = slice(zone, zone + 1)
-    return replace(
-        history, zones=history.zones[rows], intensity_g_per_kwh=history.intensity_g_per_kwh[rows], expected=None
+def _hour_of_day(history: History, issue: IntArray, horizon: int) -> IntArray:
+    """UTC hour, 0 to 23, of the hours ahead of each issue; (n, horizon)."""
+    return np.asarray((round(history.start_s / HOUR_S) + issue[:, None] + np.arange(horizon)) % DAY_H)
+
+
+def _level(history: History, zone: int, issue: IntArray) -> FloatArray:
+    """Mean intensity of what is known of the weeks before each issue; (n,), NaN where nothing is."""
+    values = history.intensity_g_per_kwh[zone]
+    known = ~np.isnan(values)
+    since = np.maximum(issue - LEVEL_H, 0)
+    total, count = (
+        sums[issue] - sums[since]
+        for sums in (np.cumsum(np.pad(part, (1, 0))) for part in (np.where(known, values, 0.0), known))
     )
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _came(history: History, zone: int, issue: IntArray, horizon: int) -> FloatArray:
@@ -151,9 +160,7 @@ def _came(history: History, zone: int, issue: IntArray, horizon: int) -> FloatAr
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, horizon)[issue])
 
 
-def _features(
-    axis: Axis, expected: Expected, zone: int, issue: IntArray, horizon: int, model: OutlookWeights
-) -> FloatArray:
+def _features(expected: Expected, zone: int, issue: IntArray, horizon: int, model: OutlookWeights) -> FloatArray:
     """What is known at each issue of each hour ahead; (n, horizon, p), NaN where no outlook of it is out.
 
     Notes:
@@ -163,17 +170,19 @@ def _features(
     looked_at = model.scale_megawatt > 0
     size = model.scale_megawatt[looked_at][:, None, None]
     coming = expected.ahead(zone, issue, horizon)[looked_at]
-    past = expected.megawatt[zone][looked_at, : axis.hours]
+    first = max(0, int(issue.min(initial=expected.hours)) - _LOOKED_BACK_H)
+    last = int(issue.max(initial=first))
+    past, begun = expected.megawatt[zone][looked_at, first:last], issue - first
     usual = _usual(past)
-    before = np.concatenate([np.full((len(past), DAY_H), np.nan), usual], axis=1)[:, : axis.hours]
+    before = np.concatenate([np.full((len(past), DAY_H), np.nan), usual], axis=1)[:, : last - first]
     sums = np.cumsum(np.pad(np.nan_to_num(past - before), ((0, 0), (1, 0))), axis=1)
     short, long = (
-        ((sums[:, issue] - sums[:, np.maximum(issue - hours, 0)]) / hours)[:, :, None] / size for hours in _RECENT_H
+        ((sums[:, begun] - sums[:, np.maximum(begun - hours, 0)]) / hours)[:, :, None] / size for hours in _RECENT_H
     )
     decay = np.exp(-np.arange(horizon) / DAMPING_H)
     columns = (
         np.ones((1, issue.size, horizon)),
-        (coming - ahead(usual, issue, horizon, DAY_H)) / size,
+        (coming - ahead(usual, begun, horizon, DAY_H)) / size,
         (coming - model.mean_megawatt[looked_at][:, None, None]) / size,
         short * decay,
         long * decay,

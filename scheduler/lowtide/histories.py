@@ -1,7 +1,7 @@
 """Files of what was recorded, hour by hour, for each zone and source, with what was learnt from it.
 
 The store keeps every vintage as it came; these files hold what a plan needs of them, and need numpy alone. They can be
-made anew from the store at any time.
+made anew from the store at any time. Beside them lie the outlooks of each zone and source, which are nowhere else.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from lowtide_core.errors import InputError
+from lowtide_core.outlooks import Outlook
 from lowtide_core.places import ZoneId
 from lowtide_core.series import Frame
+from lowtide_core.spans import from_epoch_s, iso_utc, parse_iso_utc
 from lowtide_providers.arrays_file import DAMAGED, read, write_whole
 
 if TYPE_CHECKING:
@@ -152,6 +154,41 @@ class Histories:
             return ()
         return tuple(name for stem in found if (name := _parsed(stem)) is not None)
 
+    def outlook(self, zone: ZoneId, source: str) -> Outlook | None:
+        """What a source expected of a zone's grid, hour by hour; None where there is nothing, or a damaged file."""
+        try:
+            return _loaded_outlook(self._outlook_path(zone, source))
+        except DAMAGED:
+            return None
+
+    def outlooks(self, zone: ZoneId) -> tuple[Outlook, ...]:
+        """Those of a zone, by the names of their sources."""
+        try:
+            found = sorted(path.stem for path in self._outlook_path(zone, "").parent.glob("[!.]*.npz"))
+        except OSError:
+            return ()
+        sources = [unquote(source) for stem in found for of, _, source in [stem.partition("@")] if unquote(of) == zone]
+        return tuple(kept for source in sources if (kept := self.outlook(zone, source)) is not None)
+
+    def keep_outlook(self, outlook: Outlook) -> None:
+        """Puts the outlook into its file, whole or not at all; only the hours of the last years.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        hourly = outlook.hourly()
+        said = {
+            "zone": hourly.zone,
+            "source": hourly.source,
+            "start_s": hourly.start_s + HOUR_S * max(0, hourly.published_s.size - MOST_HOURS),
+            "fetched_utc": None if hourly.fetched_at is None else iso_utc(hourly.fetched_at),
+        }
+        arrays = {name: getattr(hourly, name)[-MOST_HOURS:] for name in _OUTLOOK}
+        write_whole(self._outlook_path(hourly.zone, hourly.source), said, arrays)
+
+    def _outlook_path(self, zone: ZoneId, source: str) -> Path:
+        return self.folder / "outlooks" / f"{quote(zone, safe='')}@{quote(source, safe='')}.npz"
+
     def _path(self, name: RecordName) -> Path:
         frame = f"{name.frame.basis}-{name.frame.scope}-{name.frame.accounting}"
         return self.folder / f"{quote(name.zone, safe='')}@{quote(name.source, safe='')}@{frame}.npz"
@@ -178,4 +215,19 @@ def _loaded(path: Path) -> Recorded:
         intensity_g_per_kwh=arrays["intensity_g_per_kwh"],
         learnt=learnt,
         said=said["said"],
+    )
+
+
+_OUTLOOK = ("wind_megawatt", "solar_megawatt", "load_megawatt", "published_s")
+
+
+def _loaded_outlook(path: Path) -> Outlook:
+    said, arrays = read(path)
+    return Outlook(
+        zone=ZoneId(said["zone"]),
+        start_utc=from_epoch_s(float(said["start_s"])),
+        step_s=HOUR_S,
+        source=said["source"],
+        fetched_at=None if said["fetched_utc"] is None else parse_iso_utc(said["fetched_utc"]),
+        **{name: arrays[name] for name in _OUTLOOK},
     )

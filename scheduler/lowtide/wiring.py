@@ -98,7 +98,7 @@ class Wiring:
         from lowtide.service.recording import Recorder
         from lowtide_providers.signals.climatology import ClimatologySource
 
-        judge = Judge(store, (ClimatologySource(),))
+        judge = Judge(store, (ClimatologySource(),), self.histories.outlooks)
         return Recorder(store, self.histories, self.links().recorded(), judge.learn)
 
     def record(self, store: Store) -> Callable[[datetime], TickReport] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lowtide.backtest.compare import policies, queue_policies
+from lowtide.backtest.compare import policies, queue_policies, without_outlook
 from lowtide.backtest.issued import Came
 from lowtide.backtest.jobs import alike_jobs
 from lowtide.backtest.made import perfect
@@ -52,6 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for ahead in range(48)
     ]
     (folder / "past-forecasts.csv").write_text("\n".join(["issued_utc,start_utc,intensity_g_per_kwh", *rows]) + "\n")
+    rows = [f"{iso(hour)},{5000 - 10 * came[hour]:.0f},{hour % 24 * 100}" for hour in range(HOURS)]
+    (folder / "expected.csv").write_text("\n".join(["start_utc,wind_megawatt,load_megawatt", *rows]) + "\n")
     rows = ["JobID|Submit|Start|Elapsed|AllocCPUS|ReqTRES"]
     for number in range(12):
         submit = (START + timedelta(days=35, hours=number)).strftime("%Y-%m-%dT%H:%M:%S")
@@ -110,6 +112,7 @@ def test_it_tells_of_every_policy_and_of_no_other() -> None:
         named |= {policy.name for policy in policies(past, forecasts, jobs, rules, found)}
     once = replay(past, forecasts, jobs, Rules())
     named |= {policy.name for policy in queue_policies(past, jobs, 99.0, once)}
+    named.add(without_outlook(past, forecasts, jobs, Rules(), once).name)
     tables = re.findall(r"^\| policy \|.*\n\|---\|---\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
-    assert len(tables) == 2
+    assert len(tables) == 3
     assert {row.split("|")[1].strip() for table in tables for row in table.splitlines()} == named

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lowtide.forecasting.expected import expected_of
 from lowtide.forecasting.mixture import LEAST_KNOWN_H
 from lowtide.forecasting.names import FORECASTERS, forecaster
+from lowtide.forecasting.outlook import WithOutlook
 from lowtide.forecasting.rolling import require_no_foresight
 from lowtide.forecasting.types import History
+from lowtide_core.outlooks import Outlook
+from lowtide_core.places import ZoneId
 from lowtide_core.series import LIFECYCLE_CONSUMPTION
+from lowtide_core.spans import from_epoch_s
 
 HORIZON = 30
 WEEK_H = 168
@@ -66,6 +73,26 @@ def test_nor_once_it_has_learned(name: str, seed: int, gaps: float) -> None:
     past = history(drawn(seed, LONG_H + 200, gaps))
     assert any(model is not None for model in forecaster(name).fit(past.until(LONG_H), HORIZON).models)
     require_no_foresight(forecaster(name), past, np.arange(LONG_H, LONG_H + 201), HORIZON)
+
+
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), gaps=st.sampled_from([0.0, 0.02, 0.2]), lead_h=st.integers(30, 60))
+def test_nor_with_an_outlook_whenever_its_hours_are_out(seed: int, gaps: float, lead_h: int) -> None:
+    rng = np.random.default_rng(seed)
+    hours = 13 * WEEK_H
+    past = history(drawn(seed, hours, 0.01))
+    outlooks = []
+    for number, zone in enumerate(past.zones):
+        wind, solar, load = drawn(seed + number + 1, hours + 48, gaps, zones=3)
+        begins_s = past.start_s + 3600.0 * np.arange(hours + 48)
+        out_s = begins_s - 3600.0 * rng.integers(-3, lead_h, hours + 48)  # some only once their hour is over
+        start_utc = from_epoch_s(past.start_s)
+        outlooks.append(Outlook(ZoneId(zone), start_utc, 3600.0, wind, solar, load, out_s, "drawn"))
+    told = replace(past, expected=expected_of(outlooks, past.start_s, hours))
+    plain = forecaster("damped7")
+    if not gaps:
+        assert any(moves is not None for moves in WithOutlook(plain).fit(told, HORIZON).moves)
+    require_no_foresight(WithOutlook(plain), told, np.arange(hours - 200, hours + 1), HORIZON)
 
 
 @pytest.mark.parametrize("name", FORECASTERS)

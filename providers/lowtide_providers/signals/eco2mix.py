@@ -1,4 +1,4 @@
-"""eCO2mix of RTE, France's system operator: what its generation emits, no forecast, no key. https://odre.opendatasoft.com
+"""eCO2mix of RTE, France's system operator: what its generation emits, tomorrow's load, no key. https://odre.opendatasoft.com
 
 What the figures are:
     ``taux_co2``: what the primary fuel of generation in mainland France (without Corsica) emits, in g per kWh produced
@@ -10,6 +10,9 @@ Two data sets:
     ``eco2mix-national-cons-def``, consolidated and then final, half hours since 2012, in rows of quarter hours of
     which every second one is empty. Where the first does not reach back, the second is asked, and each half hour is
     given as two quarters of the same value.
+Load:
+    ``prevision_j1``, the day before's forecast, in MW, in the same rows. When it is out was not found: taken as known
+    once its day has begun, unless it came earlier.
 """
 
 from __future__ import annotations
@@ -21,23 +24,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowtide_core.errors import NoData
+from lowtide_core.outlooks import Publication
 from lowtide_core.series import DIRECT_PRODUCTION, Frame, SignalSeries
 from lowtide_core.spans import iso_utc, parse_iso_utc
 from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
-from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
+from lowtide_providers.signals.outlooks import build_outlook, on_steps_told
+from lowtide_providers.signals.steps import (
+    UNREADABLE,
+    as_intensity,
+    as_number,
+    build_series,
+    ceil_to,
+    floor_to,
+    unknown_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
     from lowtide_core.spans import Span
 
-_QUARTER, _HALF = timedelta(minutes=15), timedelta(minutes=30)
+_QUARTER, _HALF, _HOUR = timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=1)
 _RECENT, _CONSOLIDATED = "eco2mix-national-tr", "eco2mix-national-cons-def"
 _REVISED = ("Données consolidées", "Données définitives")
 _NOT_KNOWN = ("", "ND", "-")
+_LOAD_OUT = Publication(day_begins_h=22, out_after_h=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +69,18 @@ class Eco2mixSource:
         return zone == "FR"
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        if not self.covers(zone) or wanted == "forecast":
+        if not self.covers(zone):
+            raise self._nothing_but_france(zone, wanted)
+        if wanted == "forecast":
             raise NoData(
-                f"eco2mix knows only FR, not {zone}."
-                if not self.covers(zone)
-                else "eco2mix has no forecast of CO2, only of the demand.",
+                "eco2mix has no forecast of CO2, only of the demand.",
                 provider=self.name,
                 operation=f"{wanted} {zone}",
                 hint="For a forecast of FR, use energy-charts.",
                 zone=zone,
             )
         start, end = floor_to(span.start_utc, _HALF), ceil_to(span.end_utc, _HALF)
-        rows = self._rows(_RECENT, start, end)
-        first = min(rows, default=end)
-        if first > start:
-            rows = _quarters(self._rows(_CONSOLIDATED, start, first)) | rows
+        rows = self._known("taux_co2", start, end)
         used = [revised for at, (_, revised) in rows.items() if at + _QUARTER > span.start_utc and at < span.end_utc]
         return build_series(
             {at: value for at, (value, _) in rows.items()},
@@ -83,15 +95,49 @@ class Eco2mixSource:
             hint="Its figures lag by about two hours.",
         )
 
-    def _rows(self, dataset: str, start: datetime, end: datetime) -> dict[datetime, tuple[float, bool]]:
-        """Start of a step -> g/kWh, and whether it is a revised figure; only what is known, of ``[start, end)``."""
+    def outlook(self, zone: ZoneId, span: Span) -> Outlook:
+        """The load as forecast the day before."""
+        if not self.covers(zone):
+            raise self._nothing_but_france(zone, "outlook")
+        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
+        told = {at: value for at, (value, _) in self._known("prevision_j1", start, end).items()}
+        return build_outlook(
+            {"load": on_steps_told(told, start, end, _QUARTER, name=self.name)},
+            start,
+            end,
+            _QUARTER,
+            name=self.name,
+            zone=zone,
+            now_utc=self.now_utc(),
+            publication=_LOAD_OUT,
+        )
+
+    def _nothing_but_france(self, zone: ZoneId, what: str) -> NoData:
+        return NoData(
+            f"eco2mix knows only FR, not {zone}.",
+            provider=self.name,
+            operation=f"{what} {zone}",
+            hint="For a forecast of FR, use energy-charts.",
+            zone=zone,
+        )
+
+    def _known(self, column: str, start: datetime, end: datetime) -> dict[datetime, tuple[float, bool]]:
+        """As ``_rows``, quarter hours: of the recent data set, before it of the consolidated one."""
+        rows = self._rows(_RECENT, column, start, end)
+        first = min(rows, default=end)
+        if first > start:
+            rows = _quarters(self._rows(_CONSOLIDATED, column, start, first)) | rows
+        return rows
+
+    def _rows(self, dataset: str, column: str, start: datetime, end: datetime) -> dict[datetime, tuple[float, bool]]:
+        """Start of a step -> figure, and whether it is a revised figure; only what is known, of ``[start, end)``."""
         body: Any = self.http.get_json(
             Question(
                 f"{self.base_url}/{dataset}/exports/json",  # the whole answer; ``records`` gives a hundred rows at most
                 provider=self.name,
                 operation=dataset,
                 params={
-                    "select": "date_heure,taux_co2,nature,perimetre",
+                    "select": f"date_heure,{column},nature,perimetre",
                     "where": f"date_heure >= date'{iso_utc(start)}' AND date_heure < date'{iso_utc(end)}'",
                     "order_by": "date_heure",
                     "timezone": "UTC",
@@ -103,7 +149,7 @@ class Eco2mixSource:
             for row in body:
                 if row["perimetre"] != "France":
                     raise ValueError(f"the figures are of {row['perimetre']}")
-                at, value = parse_iso_utc(row["date_heure"]), _intensity(row["taux_co2"])
+                at, value = parse_iso_utc(row["date_heure"]), _READ[column](_known_cell(row[column]))
                 if start <= at < end and not np.isnan(value):
                     rows[at] = value, row["nature"] in _REVISED
         except UNREADABLE as error:
@@ -111,8 +157,11 @@ class Eco2mixSource:
         return rows
 
 
-def _intensity(value: object) -> float:
-    return as_intensity(None if value in _NOT_KNOWN else value)
+_READ = {"taux_co2": as_intensity, "prevision_j1": as_number}
+
+
+def _known_cell(value: object) -> object:
+    return None if value in _NOT_KNOWN else value
 
 
 def _quarters(rows: dict[datetime, tuple[float, bool]]) -> dict[datetime, tuple[float, bool]]:

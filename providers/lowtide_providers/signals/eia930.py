@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lowtide_core.errors import Malformed, NoData, Rejected
+from lowtide_core.outlooks import Publication
 from lowtide_core.series import LIFECYCLE_PRODUCTION, Frame
 from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.computed import NOTE, by_start, on_steps
 from lowtide_providers.signals.factors import Fuel, intensity_g_per_kwh
+from lowtide_providers.signals.outlooks import build_outlook, on_steps_told
 from lowtide_providers.signals.refusals import no_key, refusal, unknown_zone
 from lowtide_providers.signals.steps import UNREADABLE, as_number, build_series, ceil_to, floor_to, unknown_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
     from lowtide_core.series import SignalSeries
@@ -27,6 +30,9 @@ _STEP = timedelta(hours=1)
 _PAGE = 5000  # rows; the service answers no more at once
 _KEY_HINT = "Set EIA_API_KEY (lowtide config set eia_key KEY); a key is free at www.eia.gov/opendata."
 _PERIOD = "%Y-%m-%dT%H"
+_DEMAND_OUT = Publication(day_begins_h=4, out_after_h=8)
+"""Form EIA-930: a day's demand forecast is posted by 7:00 Eastern of that day, in winter 12:00 UTC. No American day
+begins before 04:00 UTC."""
 
 _FUELS: dict[str, Fuel] = {
     "COL": "coal",
@@ -60,6 +66,18 @@ _ZONES = """
 """
 RESPONDENTS = {zone: zone.rpartition("-")[2] for zone in _ZONES.split()}
 """Zone -> balancing authority, as EIA calls it; Electricity Maps ends its names of zones with the same letters."""
+
+
+class _DataSet(NamedTuple):
+    """One of EIA's tables, the column that says what a row is of, and what is asked of it."""
+
+    name: str
+    kind_column: str
+    facets: Mapping[str, str]
+
+
+_GENERATED = _DataSet("fuel-type-data", "fueltype", {})
+_DEMAND = _DataSet("region-data", "type", {"facets[type][]": "DF"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +130,47 @@ class Eia930Source:
             hint="Its figures come hours to a day late.",
         )
 
+    def outlook(self, zone: ZoneId, span: Span) -> Outlook:
+        """The demand as its balancing authority forecast it the day before."""
+        if zone not in RESPONDENTS:
+            raise unknown_zone(self.name, zone, f"outlook {zone}", "the balancing authorities of the United States")
+        if not self.key:
+            raise no_key(self.name, f"outlook {zone}", _KEY_HINT)
+        start, end = floor_to(span.start_utc, _STEP), ceil_to(span.end_utc, _STEP)
+        demand = self._figures(RESPONDENTS[zone], _DEMAND, start, end)
+        return build_outlook(
+            {"load": on_steps_told(demand.get("DF", {}), start, end, _STEP, name=self.name)},
+            start,
+            end,
+            _STEP,
+            name=self.name,
+            zone=zone,
+            now_utc=self.now_utc(),
+            publication=_DEMAND_OUT,
+        )
+
     def _generation(self, respondent: str, start: datetime, end: datetime) -> dict[str, dict[datetime, float]]:
         """MWh by code of the fuel and start of the hour, NaN where the answer has null.
 
         Raises:
             NoData: Not one row.
         """
-        operation = f"fuel-type-data {respondent}"
-        rows = self._rows(respondent, start + _STEP, end, operation)
+        known = self._figures(respondent, _GENERATED, start, end)
+        if not known:
+            raise NoData(
+                f"eia930 has no generation of {respondent} from {start:{_PERIOD}} to {end:{_PERIOD}}.",
+                provider=self.name,
+                operation=f"fuel-type-data {respondent}",
+                hint="Its figures come hours to a day late.",
+            )
+        return known
+
+    def _figures(
+        self, respondent: str, of: _DataSet, start: datetime, end: datetime
+    ) -> dict[str, dict[datetime, float]]:
+        """MWh by kind and start of the hour, NaN where the answer has null."""
+        operation = f"{of.name} {respondent}"
+        rows = self._rows(respondent, of, start + _STEP, end, operation)
         known: dict[str, dict[datetime, float]] = {}
         try:
             for row in rows:
@@ -128,36 +179,33 @@ class Eia930Source:
                 if row["value-units"] != "megawatthours":
                     raise ValueError(f"the unit {row['value-units']}")
                 ends = datetime.strptime(row["period"], _PERIOD).replace(tzinfo=UTC)
-                fuel = row["fueltype"]
-                if not isinstance(fuel, str):
-                    raise TypeError(f"the fuel {fuel!r}")
-                if fuel not in _STORAGE:  # a period is the hour that ends then
-                    known.setdefault(fuel, {})[ends - _STEP] = as_number(row["value"])
+                kind = row[of.kind_column]
+                if not isinstance(kind, str):
+                    raise TypeError(f"the {of.kind_column} {kind!r}")
+                if kind not in _STORAGE:  # a period is the hour that ends then
+                    known.setdefault(kind, {})[ends - _STEP] = as_number(row["value"])
         except UNREADABLE as error:
             raise unknown_shape(error, provider=self.name, operation=operation) from error
-        if not known:
-            raise NoData(
-                f"eia930 has no generation of {respondent} from {start:{_PERIOD}} to {end:{_PERIOD}}.",
-                provider=self.name,
-                operation=operation,
-                hint="Its figures come hours to a day late.",
-            )
         return known
 
-    def _rows(self, respondent: str, first: datetime, last: datetime, operation: str) -> list[dict[str, Any]]:
+    def _rows(
+        self, respondent: str, of: _DataSet, first: datetime, last: datetime, operation: str
+    ) -> list[dict[str, Any]]:
         """Every page of the periods from first to last, both counted; one order, so that none is on two pages."""
         rows: list[dict[str, Any]] = []
         while True:
             page, total = self._page(
+                of,
                 {
                     "frequency": "hourly",
                     "data[0]": "value",
                     "facets[respondent][]": respondent,
+                    **of.facets,
                     "start": first.strftime(_PERIOD),
                     "end": last.strftime(_PERIOD),
                     "sort[0][column]": "period",
                     "sort[0][direction]": "asc",
-                    "sort[1][column]": "fueltype",
+                    "sort[1][column]": of.kind_column,
                     "sort[1][direction]": "asc",
                     "offset": str(len(rows)),
                     "length": str(_PAGE),
@@ -175,12 +223,12 @@ class Eia930Source:
                     hint="Try again; a figure may have been added meanwhile.",
                 )
 
-    def _page(self, asked: dict[str, str], operation: str) -> tuple[list[dict[str, Any]], int]:
+    def _page(self, of: _DataSet, asked: dict[str, str], operation: str) -> tuple[list[dict[str, Any]], int]:
         """Rows, and how many there are on all pages. The answer echoes the key: nothing else of it is kept."""
         try:
             body = self.http.get_json(
                 Question(
-                    f"{self.base_url}/fuel-type-data/data/",
+                    f"{self.base_url}/{of.name}/data/",
                     provider=self.name,
                     operation=operation,
                     params=asked,

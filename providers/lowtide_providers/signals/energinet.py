@@ -1,6 +1,7 @@
 """Energinet, Denmark's system operator: western and eastern Denmark, five minutes, no key.
 
-https://api.energidataservice.dk/dataset/CO2Emis (near real time) and CO2EmisProg (prognosis).
+https://api.energidataservice.dk/dataset/CO2Emis (near real time), CO2EmisProg (prognosis) and Forecasts_Hour (wind and
+sun; of its columns ForecastDayAhead is read, the others are made later).
 
 What the figures are:
     "CO2 emission from electricity consumed in Denmark", computed per hour from production, consumption and exchange
@@ -16,6 +17,7 @@ Horizon:
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,18 +26,30 @@ from lowtide_core.errors import Malformed, NoData
 from lowtide_core.series import DIRECT_CONSUMPTION, Frame, SignalSeries
 from lowtide_providers.http import Http, Question
 from lowtide_providers.signals.clock import now_utc
-from lowtide_providers.signals.steps import UNREADABLE, as_intensity, build_series, ceil_to, floor_to, unknown_shape
+from lowtide_providers.signals.outlooks import EUROPEAN, build_outlook, on_steps_told
+from lowtide_providers.signals.steps import (
+    UNREADABLE,
+    as_intensity,
+    as_number,
+    build_series,
+    ceil_to,
+    floor_to,
+    unknown_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
+    from lowtide_core.series import FloatArray
     from lowtide_core.spans import Span
 
 _AREAS = {"DK-DK1": "DK1", "DK-DK2": "DK2"}
 _DATASETS = {"forecast": "CO2EmisProg", "actual": "CO2Emis"}
-_STEP = timedelta(minutes=5)
+_STEP, _HOUR = timedelta(minutes=5), timedelta(hours=1)
+_PLANTS = {"Offshore Wind": "wind", "Onshore Wind": "wind", "Solar": "solar"}
 _PAGE_ROWS = 5000
 _DANISH_LEAD = timedelta(hours=2)
 
@@ -54,15 +68,14 @@ class EnerginetSource:
         return zone in _AREAS
 
     def fetch(self, zone: ZoneId, span: Span, wanted: Wanted) -> SignalSeries:
-        if not self.covers(zone):
-            raise NoData(
-                f"energinet knows only {' and '.join(_AREAS)}, not {zone}.",
-                provider=self.name,
-                operation=f"{wanted} {zone}",
-                zone=zone,
-            )
+        operation = f"{wanted} {zone}"
+        records = self._records(zone, _DATASETS[wanted], "Minutes5UTC", span, operation)
+        try:
+            rows = {_utc(row["Minutes5UTC"]): as_intensity(row["CO2Emission"]) for row in records}
+        except UNREADABLE as error:
+            raise unknown_shape(error, provider=self.name, operation=operation) from error
         return build_series(
-            self._rows(zone, span, wanted),
+            rows,
             _STEP,
             span,
             source=self,
@@ -72,24 +85,50 @@ class EnerginetSource:
             hint="Its prognosis ends with today or, from the afternoon on, tomorrow; its actuals lag by minutes.",
         )
 
-    def _rows(self, zone: ZoneId, span: Span, wanted: Wanted) -> dict[datetime, float]:
-        operation = f"{wanted} {zone}"
+    def outlook(self, zone: ZoneId, span: Span) -> Outlook:
+        """Wind and sun as forecast the day before."""
+        operation = f"outlook {zone}"
+        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
+        told: dict[str, dict[datetime, float]] = defaultdict(dict)
+        records = self._records(zone, "Forecasts_Hour", "HourUTC", span, operation)
+        try:
+            for row in records:
+                told[row["ForecastType"]][_utc(row["HourUTC"])] = as_number(row["ForecastDayAhead"])
+        except UNREADABLE as error:
+            raise unknown_shape(error, provider=self.name, operation=operation) from error
+        known: dict[str, FloatArray] = {}
+        for plant, quantity in _PLANTS.items():
+            if plant in told:
+                megawatt = on_steps_told(told[plant], start, end, _HOUR, name=self.name)
+                known[quantity] = known[quantity] + megawatt if quantity in known else megawatt
+        now = self.now_utc()
+        return build_outlook(known, start, end, _HOUR, name=self.name, zone=zone, now_utc=now, publication=EUROPEAN)
+
+    def _records(self, zone: ZoneId, dataset: str, start_column: str, span: Span, operation: str) -> list[Any]:
+        """Every page of a data set for one zone."""
+        if not self.covers(zone):
+            raise NoData(
+                f"energinet knows only {' and '.join(_AREAS)}, not {zone}.",
+                provider=self.name,
+                operation=operation,
+                zone=zone,
+            )
         area = _AREAS[zone]
-        rows: dict[datetime, float] = {}
-        seen = 0
+        records: list[Any] = []
+        page: list[Any] = []
         while True:
             body: Any = self.http.get_json(
                 Question(
-                    f"{self.base_url}/dataset/{_DATASETS[wanted]}",
+                    f"{self.base_url}/dataset/{dataset}",
                     provider=self.name,
                     operation=operation,
-                    params=_asked(area, span, seen),
+                    params=_asked(area, span, start_column, len(records)),
                 )
             )
+            before = page
             try:
-                total, records = int(body["total"]), body["records"]
-                other = {row["PriceArea"] for row in records} - {area}
-                page = [(_utc(row["Minutes5UTC"]), as_intensity(row["CO2Emission"])) for row in records]
+                total, page = int(body["total"]), list(body["records"])
+                other = {row["PriceArea"] for row in page} - {area}
             except UNREADABLE as error:
                 raise unknown_shape(error, provider=self.name, operation=operation) from error
             if other:
@@ -100,14 +139,12 @@ class EnerginetSource:
                     hint="Please report it; plan without it: --signal climatology.",
                     zone=zone,
                 )
-            known = len(rows)
-            rows.update(page)
-            seen += len(page)
-            if seen >= total or len(rows) == known:  # the latter: it does not page as it says
-                return rows
+            records += page
+            if len(records) >= total or page in ([], before):  # the latter: it does not page as it says
+                return records
 
 
-def _asked(area: str, span: Span, offset: int) -> dict[str, str]:
+def _asked(area: str, span: Span, start_column: str, offset: int) -> dict[str, str]:
     """One page, oldest first: by default the newest hundred rows of both areas come.
 
     ``start`` and ``end`` are Danish time unless ``timezone`` says otherwise, and Danish time is up to two hours ahead:
@@ -119,7 +156,7 @@ def _asked(area: str, span: Span, offset: int) -> dict[str, str]:
         "end": f"{end:%Y-%m-%dT%H:%M}",
         "timezone": "UTC",
         "filter": json.dumps({"PriceArea": [area]}),
-        "sort": "Minutes5UTC asc",
+        "sort": f"{start_column} asc",
         "limit": str(_PAGE_ROWS),
         "offset": str(offset),
     }

@@ -16,6 +16,7 @@ from lowtide_providers.signals.clock import now_utc
 from lowtide_providers.signals.computed import NOTE, by_start
 from lowtide_providers.signals.entsoe_document import QUARTER, Acknowledgement, Block, on_quarters, read_document
 from lowtide_providers.signals.factors import FACTORS_G_PER_KWH, Fuel, intensity_g_per_kwh
+from lowtide_providers.signals.outlooks import EUROPEAN, build_outlook
 from lowtide_providers.signals.refusals import no_key, refusal, unknown_zone
 from lowtide_providers.signals.steps import UNREADABLE, build_series, ceil_to, floor_to, pieces, unknown_shape
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
     from lowtide_core.series import FloatArray, Scope, SignalSeries
@@ -148,7 +150,21 @@ class EntsoeSource:
             hint="Its forecast ends with today, from the evening on with tomorrow; actuals come hours late.",
         )
 
-    def _eic(self, zone: ZoneId, wanted: Wanted) -> str:
+    def outlook(self, zone: ZoneId, span: Span) -> Outlook:
+        """Wind, sun and load as forecast the day before."""
+        eic = self._eic(zone, "outlook")
+        start, end = floor_to(span.start_utc, _HOUR), ceil_to(span.end_utc, _HOUR)
+        count = (end - start) // QUARTER
+        renewables = self._blocks("A69", "A01", "in_Domain", eic, start, end)
+        load = self._blocks("A65", "A01", "outBiddingZone_Domain", eic, start, end)
+        known = {"load": on_quarters(load, start, count)}
+        for quantity, kinds in (("wind", _WIND), ("solar", _SOLAR)):
+            if any(block.psr_type in kinds for block in renewables):
+                known[quantity] = _of_kinds(renewables, kinds, start, count)
+        now = self.now_utc()
+        return build_outlook(known, start, end, QUARTER, name=self.name, zone=zone, now_utc=now, publication=EUROPEAN)
+
+    def _eic(self, zone: ZoneId, wanted: str) -> str:
         if zone not in EIC_BY_ZONE:
             raise unknown_zone(self.name, zone, f"{wanted} {zone}", "bidding zones of Europe")
         if not self.token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -262,15 +263,26 @@ def _table(path: str) -> _Table:
     Raises:
         InputError: Unreadable, a column missing, or a cell that cannot be; names the file and the line.
     """
-    try:
+    with readable(path):
         stat = Path(path).stat()
-        if not S_ISREG(stat.st_mode):
+        return _load(path, stat.st_mtime_ns, stat.st_size)
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """What the system says of a file that cannot be read, in words.
+
+    Raises:
+        InputError: In its place, and where it is no file.
+    """
+    try:
+        if not S_ISREG(Path(path).stat().st_mode):
             raise InputError(
                 f"The signal file {path} cannot be read: it is not a file.",
                 hint="Name a CSV or Parquet file.",
                 path=path,
             )
-        return _load(path, stat.st_mtime_ns, stat.st_size)
+        yield
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise InputError(
@@ -284,7 +296,7 @@ def _table(path: str) -> _Table:
 def _load(path: str, mtime_ns: int, size: int) -> _Table:  # noqa: ARG001  the key of the cache
     lines: list[int] = []
     texts: list[tuple[str, ...]] = []
-    for line, cells in _rows(path):
+    for line, cells in read_rows(path, _NEEDED, _COLUMNS):
         lines.append(line)
         texts.append(cells)
     if not lines:
@@ -302,15 +314,19 @@ def _load(path: str, mtime_ns: int, size: int) -> _Table:  # noqa: ARG001  the k
     return _Table(
         np.array(lines),
         np.char.upper(np.array(zone)),
-        _numbers(path, lines, start, _instant_s),
-        _numbers(path, lines, issued, _instant_s) if has_issues else None,
-        _numbers(path, lines, intensity, _intensity),
+        numbers(path, lines, start, instant_s),
+        numbers(path, lines, issued, instant_s) if has_issues else None,
+        numbers(path, lines, intensity, _intensity),
         _one_frame(path, lines, list(zip(*frame, strict=True))),
     )
 
 
-def _numbers(path: str, lines: Sequence[int], texts: Sequence[str], read: Callable[[str], float]) -> FloatArray:
-    """The column as numbers; issue times repeat, so each text is read once."""
+def numbers(path: str, lines: Sequence[int], texts: Sequence[str], read: Callable[[str], float]) -> FloatArray:
+    """The column as numbers; issue times repeat, so each text is read once.
+
+    Raises:
+        InputError: As ``read`` does, with the line.
+    """
     known: dict[str, float] = {}
     for line, text in zip(lines, texts, strict=True):
         if text in known:
@@ -322,7 +338,8 @@ def _numbers(path: str, lines: Sequence[int], texts: Sequence[str], read: Callab
     return np.array([known[text] for text in texts], dtype=np.float64)
 
 
-def _instant_s(text: str) -> float:
+def instant_s(text: str) -> float:
+    """Seconds since 1970 of a time in a cell."""
     return parse_iso_utc(text).timestamp()
 
 
@@ -358,12 +375,16 @@ def _words(frame: tuple[str, ...]) -> str:
     return " ".join(filter(None, frame)) or "nothing said"
 
 
-def _rows(path: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Number and cells of each row, the cells as ``_COLUMNS`` orders them, empty where the file has no such column."""
+def read_rows(path: str, needed: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Number and cells of each row, the cells as ``columns`` orders them, empty where the file has no such column.
+
+    Raises:
+        InputError: A needed column is missing, or a row has not as many cells as the head.
+    """
     lines = _parquet_lines(path) if path.lower().endswith((".parquet", ".pq")) else _csv_lines(path)
     _, names = next(lines, (0, []))
-    _require_columns(path, names)
-    places = [names.index(name) if name in names else -1 for name in _COLUMNS]
+    _require_columns(path, names, needed, columns)
+    places = [names.index(name) if name in names else -1 for name in columns]
     for line, cells in lines:
         if not cells:
             continue  # an empty line at the end
@@ -413,14 +434,14 @@ def _text(value: object) -> str:
     return str(isoformat()) if isoformat else str(value)
 
 
-def _require_columns(path: str, found: Sequence[str]) -> None:
-    missing = next((name for name in _NEEDED if name not in found), None)
+def _require_columns(path: str, found: Sequence[str], needed: Sequence[str], columns: Sequence[str]) -> None:
+    missing = next((name for name in needed if name not in found), None)
     if missing is None:
         return
-    near = nearest(missing, [name for name in found if name not in _COLUMNS], count=1)
+    near = nearest(missing, [name for name in found if name not in columns], count=1)
     raise InputError(
         f"{path} has no column {missing}; it has {', '.join(found) or 'none'}.",
-        hint=near or f"A signal file has the columns {', '.join(_NEEDED)} in its first line.",
+        hint=near or f"A signal file has the columns {', '.join(needed)} in its first line.",
         path=path,
         columns=tuple(found),
     )

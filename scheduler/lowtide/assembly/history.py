@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lowtide.forecasting.types import History
     from lowtide.histories import Histories, Recorded
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Wanted
     from lowtide_core.series import FloatArray, Frame
@@ -78,7 +79,7 @@ class HistorySource:
         horizon = int(-(-(span.end_utc - known_until) // HOUR))
         if horizon < 1:
             raise self._nothing(zone, f"{span} lies before the end of the record of {zone} from {self.of}.", wanted)
-        values = self.predict(recorded, horizon)
+        values, moved_by = self._moved(recorded, self.predict(recorded, horizon))
         first = max(0, int((span.start_utc - known_until) // HOUR))
         if np.isnan(values[first:]).all():
             raise self._nothing(zone, f"Too little is recorded of {zone} from {self.of} to forecast {span}.", wanted)
@@ -92,9 +93,29 @@ class HistorySource:
             kind="forecast",
             source=self.name,
             issued_at=known_until,
-            note=f"lowtide's own forecast, from {days:.0f} days of {self.of}{_confidence(days)}",
+            note=f"lowtide's own forecast, from {days:.0f} days of {self.of}{_confidence(days)}{moved_by}",
         )
         return self._with_band(series, recorded)
+
+    def _moved(self, recorded: Recorded, plain: FloatArray) -> tuple[FloatArray, str]:
+        """The forecast with what an outlook of the grid adds, where one was learnt to be worth it, and what to note."""
+        from lowtide.assembly.learnt import learnt_of
+
+        learnt = learnt_of(recorded)
+        used = None if learnt is None else learnt.outlook
+        outlook = None if used is None else self.histories.outlook(recorded.zone, used.source)
+        if used is None or outlook is None:
+            return plain, ""
+        now_s = (self.as_of_utc or _now_utc()).timestamp()
+        history = history_of(recorded, outlook, by_s=now_s)
+        issue = np.array([history.hours], dtype=np.int64)
+        values = used.weights.moved(history, 0, issue, plain[None])[0]
+        moved = np.flatnonzero(values != plain)
+        if not moved.size:
+            return plain, f"; without the outlook of {used.source}, which is not out"
+        until = from_epoch_s(recorded.end_s) + (int(moved[-1]) + 1) * HOUR
+        expected = " and ".join(used.weights.quantities)
+        return values, f"; {expected} of the day ahead from {used.source}, until {iso_utc(until)}"
 
     def _with_band(self, series: SignalSeries, recorded: Recorded) -> SignalSeries:
         from lowtide.assembly.learnt import learnt_of
@@ -131,12 +152,17 @@ def _confidence(days: float) -> str:
     return "" if days >= 14 else ": low confidence"
 
 
-def history_of(recorded: Recorded) -> History:
-    """The record as forecasters read it."""
+def history_of(recorded: Recorded, outlook: Outlook | None = None, *, by_s: float | None = None) -> History:
+    """The record as forecasters read it, and what was expected of the grid beside it; ``by_s``: see ``expected_of``."""
     from lowtide.forecasting.types import History
 
     values = recorded.intensity_g_per_kwh[None]
-    return History((recorded.zone,), recorded.start_s, values, recorded.frame)
+    history = History((recorded.zone,), recorded.start_s, values, recorded.frame)
+    if outlook is None:
+        return history
+    from lowtide.forecasting.expected import expected_of
+
+    return replace(history, expected=expected_of([outlook], recorded.start_s, history.hours, by_s=by_s))
 
 
 def predict(recorded: Recorded, horizon: int) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.backtest.capacity import queue_knowing
+from lowtide.backtest.capacity import QueueRules, queue_knowing, replay_queue
 from lowtide.backtest.issued import step_at
 from lowtide.backtest.jobs import on_steps
 from lowtide.backtest.replay import cost_of_runs, mean_over_runs, replay, values_ahead
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _USUAL_HOUR = 3
 """Where there is no past to look at."""
+
+
+WITHOUT_OUTLOOK = "lowtide, without the outlook"
 
 
 class Policy(NamedTuple):
@@ -82,6 +85,20 @@ def queue_policies(came: Came, jobs: ReplayJobs, cpus: float, lowtide: Outcomes)
         Policy("lowtide, intensities known", _mean(came, jobs, start_s)),
         Policy("oracle, without limit", lowtide.oracle_g_per_kwh),
     )
+
+
+def without_outlook(
+    came: Came, plain: Issued, jobs: ReplayJobs, rules: Rules | QueueRules, lowtide: Outcomes
+) -> Policy:
+    """What the same forecaster would have reached of the past alone; a queue's job without a place is as with it.
+
+    Args:
+        plain: Forecasts of the same issues.
+    """
+    if isinstance(rules, QueueRules):
+        queue = replay_queue(came, plain, jobs, rules.cpus)
+        return Policy(WITHOUT_OUTLOOK, _mean(came, jobs, np.where(queue.placed, queue.start_s, lowtide.start_s)))
+    return Policy(WITHOUT_OUTLOOK, replay(came, plain, jobs, rules).planned_g_per_kwh)
 
 
 def _mean(came: Came, jobs: ReplayJobs, start_s: FloatArray) -> FloatArray:

@@ -109,20 +109,27 @@ def candidates(came: Came, issued: Issued, other: Issued, *, past_s: float, run_
             "blended with the past": (blended(came, issued, other, blend), blend),
         }
 
-    judged = {name: _captured_pct(came, made, half_s, past_s, run_s) for name, (made, _) in mended(half_s).items()}
+    judged = {name: captured_pct(came, made, half_s, past_s, run_s) for name, (made, _) in mended(half_s).items()}
     return tuple(Candidate(name, made, how, judged[name]) for name, (made, how) in mended(past_s).items())
 
 
 def chosen(found: tuple[Candidate, ...]) -> Candidate:
-    """The one that captured most on the past, if that is clearly more than as issued."""
-    plain = next(candidate for candidate in found if candidate.name == AS_ISSUED)
+    """The one that captured most on the past, if that is clearly more than the first, which is as nobody mended it."""
+    plain = found[0]
     best = max(found, key=lambda candidate: -np.inf if candidate.captured_pct is None else candidate.captured_pct)
     if plain.captured_pct is None or best.captured_pct is None:
         return plain
     return best if best.captured_pct >= plain.captured_pct + LEAST_GAIN_PCT else plain
 
 
-def _captured_pct(came: Came, issued: Issued, from_s: float, until_s: float, run_s: float) -> float | None:
+def captured_pct(came: Came, issued: Issued, from_s: float, until_s: float, run_s: float) -> float | None:
+    """What plans on forecasts would have captured of that time, of jobs of ``run_s`` that come each hour; percent.
+
+    Args:
+        from_s, until_s: s from the start of what came.
+    Returns:
+        None where nothing could be saved, or no job could be planned.
+    """
     slack_s = HOURS_OF_DAY * SECONDS_PER_HOUR
     first_s = np.ceil(from_s / SECONDS_PER_HOUR) * SECONDS_PER_HOUR
     arrival_s = np.arange(first_s, until_s - run_s - slack_s, SECONDS_PER_HOUR)

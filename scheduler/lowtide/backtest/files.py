@@ -14,10 +14,12 @@ from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
 from lowtide_core.spans import from_epoch_s, iso_utc
 from lowtide_providers.signals.file import FileSource
+from lowtide_providers.signals.outlook_file import read_outlooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.series import FloatArray, SignalSeries
 
 _ON_GRID = 1e-6
@@ -107,6 +109,25 @@ def read_issued(path: str, came: Came) -> Issued:
             path=path,
         )
     return newest_of_each_step(came.step_s, issued_s, first, values)
+
+
+def read_expected(path: str, cames: Sequence[Came]) -> tuple[Outlook | None, ...]:
+    """What a file says was expected of the grid of each zone; None where it says nothing.
+
+    Raises:
+        InputError: The file is not understood, has none of the zones, or names no zone where there are several.
+    """
+    found = read_outlooks(path)
+    if "" in found and len(cames) > 1:
+        raise InputError(f"{path} does not say of which zone it is.", hint="Add the column zone.", path=path)
+    outlooks = tuple(found.get(came.zone, found.get("")) for came in cames)
+    if not any(outlooks):
+        raise InputError(
+            f"{path} has no rows of {', '.join(came.zone for came in cames)}.",
+            hint=f"It has {', '.join(found)}.",
+            path=path,
+        )
+    return outlooks
 
 
 def _issued_at_s(forecast: SignalSeries) -> float:

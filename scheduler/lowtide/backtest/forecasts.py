@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lowtide.backtest.correction import candidates, chosen
+from lowtide.backtest.correction import Candidate, candidates, captured_pct, chosen
 from lowtide.backtest.files import history_of
 from lowtide.backtest.made import PERFECT, made_forecasts, perfect
 from lowtide.backtest.progress import counter
+from lowtide.forecasting.expected import expected_of
 from lowtide.forecasting.names import forecaster as named_forecaster
+from lowtide.forecasting.outlook import LEAST_KNOWN_H, WithOutlook
 from lowtide_core.errors import InputError
 from lowtide_core.quantities import SECONDS_PER_HOUR
 
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
     from lowtide.backtest.progress import Progress
     from lowtide.backtest.question import Question
     from lowtide.forecasting.types import Forecaster
+    from lowtide_core.outlooks import Outlook
 
 WARM_UP_H = 28 * 24
 """Hours of forecasts before the first arrival, from which the guard learns how wrong they are."""
+
+OUTLOOK_WARM_UP_H = LEAST_KNOWN_H + 2 * WARM_UP_H
+"""With an outlook the first job comes later: it is learned from, and then judged."""
 
 _LEAST_PAST_H = 48
 
@@ -33,7 +40,7 @@ MOST_HORIZON_H = 240
 
 
 class Correction(NamedTuple):
-    """What was tried to mend a zone's forecasts.
+    """What was tried to make a zone's forecasts better.
 
     Attributes:
         captured_pct: Of each way, on the past on which it was judged; percent.
@@ -60,6 +67,42 @@ def made_for(
     return forecasts_by(forecaster, cames, jobs, daily=_is_daily(question), window_s=window_s, progress=progress)
 
 
+def with_outlooks(
+    cames: Sequence[Came],
+    outlooks: Sequence[Outlook | None],
+    plain: Sequence[Issued],
+    jobs: Sequence[ReplayJobs],
+    question: Question,
+    progress: Progress | None,
+) -> tuple[Sequence[Issued], tuple[Correction, ...]]:
+    """The forecasts of each zone with its outlook where that paid on the weeks before the first job, else without.
+
+    Args:
+        plain: As ``made_for`` made them.
+    Raises:
+        InputError: An outlook was used before it was out.
+    """
+    window_s = max(float((mine.end_by_s - mine.earliest_s).max()) for mine in jobs)
+    forecaster = WithOutlook(named_forecaster(question.forecaster))
+    daily = _is_daily(question)
+    moved = forecasts_by(forecaster, cames, jobs, daily=daily, window_s=window_s, progress=progress, outlooks=outlooks)
+    taken, told = [], []
+    for came, mine, *ways in zip(cames, jobs, plain, moved, strict=True):
+        begin_s, past_s, run_s = (
+            float(ways[0].issued_s[0]),
+            float(mine.earliest_s[0]),
+            float(np.median(mine.duration_s)),
+        )
+        tried = tuple(
+            Candidate(name, issued, None, captured_pct(came, issued, begin_s, past_s, run_s))
+            for name, issued in zip(("of the past alone", "with the outlook"), ways, strict=True)
+        )
+        best = chosen(tried)
+        taken.append(best.issued)
+        told.append(Correction(came.zone, {each.name: each.captured_pct for each in tried}, best.name))
+    return taken, tuple(told)
+
+
 def forecasts_by(
     forecaster: Forecaster,
     cames: Sequence[Came],
@@ -68,15 +111,19 @@ def forecasts_by(
     daily: bool,
     window_s: float,
     progress: Progress | None = None,
+    outlooks: Sequence[Outlook | None] = (),
 ) -> Sequence[Issued]:
     """What it would have issued each hour, or each day at the hour of the first job.
 
     Args:
         window_s: The longest window of a job.
+        outlooks: Of each zone, for a forecaster that looks at them.
     Raises:
         InputError: There is no past, or the forecaster knows the future.
     """
     history = history_of(cames)
+    if outlooks:
+        history = replace(history, expected=expected_of(outlooks, history.start_s, history.hours))
     offsets_h = [(came.start_s - history.start_s) / SECONDS_PER_HOUR for came in cames]
     pairs = list(zip(offsets_h, jobs, strict=True))
     first_h = int(min(at + mine.earliest_s[0] / SECONDS_PER_HOUR for at, mine in pairs))

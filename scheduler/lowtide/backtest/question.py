@@ -28,6 +28,7 @@ class Question:
     Attributes:
         actual, forecast: Files of what came, and of forecasts as issued.
         forecaster: Its name, instead of a file.
+        outlook: File of what was expected of the grid, for the forecaster.
         zones: Which zones of the files; none is all that the first names.
         job_s: Length of each job; None where ``jobs_file`` tells it.
         slack_s: How much later than at once each may start.
@@ -44,6 +45,7 @@ class Question:
     actual: str
     forecast: str = ""
     forecaster: str = ""
+    outlook: str = ""
     zones: tuple[str, ...] = ()
     job_s: float | None = None
     slack_s: float = 24 * SECONDS_PER_HOUR
@@ -93,6 +95,11 @@ def require_sense(question: Question) -> None:
             bool(question.forecaster) and question.forecaster not in names,
             f"There is no forecaster {question.forecaster!r}.",
             nearest(question.forecaster, names) or f"There are {', '.join(names)}.",
+        ),
+        (
+            bool(question.outlook) and question.forecaster in ("", PERFECT),
+            "--outlook is for a forecaster of the past.",
+            "Give --forecaster auto, or leave it out.",
         ),
         (
             question.job_s is None and not question.jobs_file,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowtide.backtest.files import read_came, read_issued
-from lowtide.backtest.forecasts import WARM_UP_H, corrected, made_for
+from lowtide.backtest.files import read_came, read_expected, read_issued
+from lowtide.backtest.forecasts import OUTLOOK_WARM_UP_H, WARM_UP_H, corrected, made_for, with_outlooks
 from lowtide.backtest.jobs import arrivals
 from lowtide.backtest.jobs_file import read_past_jobs
 from lowtide.backtest.progress import counter
@@ -20,7 +20,7 @@ from lowtide_core.quantities import SECONDS_PER_HOUR
 from lowtide_core.series import require_one_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lowtide.backtest.forecasts import Correction
     from lowtide.backtest.issued import Came, Issued
@@ -41,7 +41,7 @@ class BacktestResult:
         actual, forecast: Where the figures are from.
         past: The file of jobs; None where all are alike.
         forecast_s: What making the forecasts took; s.
-        corrections: Of each zone, where they were asked for.
+        corrections: Of each zone, where they were asked for, or an outlook is given.
     """
 
     question: Question
@@ -68,6 +68,7 @@ def run_backtest(
     cames = read_came(question.actual, question.zones)
     frame = require_one_frame((came.source, came.frame) for came in cames)
     past = read_past_jobs(question.jobs_file) if question.jobs_file else None
+    outlooks = read_expected(question.outlook, cames) if question.outlook else ()
     given = [read_issued(question.forecast, came) for came in cames] if question.forecast else []
     began = [_first_arrival_s(came, given[at] if given else None, question) for at, came in enumerate(cames)]
     jobs = [_jobs(came, first_s, question, past) for came, first_s in zip(cames, began, strict=True)]
@@ -76,23 +77,33 @@ def run_backtest(
     corrections: tuple[Correction, ...] = ()
     if question.correct:
         issued, corrections = corrected(cames, given, jobs)
+    without: Sequence[Issued | None] = [None] * len(cames)
+    if outlooks:
+        without = issued
+        issued, corrections = with_outlooks(cames, outlooks, issued, jobs, question, progress)
     forecast_s = monotonic_s() - started_s
     terms = ReplayTerms(question.rules, question.compare)
     results = []
-    for came, forecasts, mine in zip(cames, issued, jobs, strict=True):
+    for came, forecasts, plain, mine in zip(cames, issued, without, jobs, strict=True):
         told = counter(progress, f"replaying {came.zone}".strip(), mine.count)
-        results.append(replay_zone(came, forecasts, mine, terms, monotonic_s=monotonic_s, progress=told))
+        results.append(replay_zone(came, forecasts, mine, terms, without=plain, monotonic_s=monotonic_s, progress=told))
     return BacktestResult(
         question,
         tuple(results),
         total(results),
         frame,
         cames[0].source,
-        Path(question.forecast).name if question.forecast else question.forecaster,
+        _forecast_name(question),
         past,
         forecast_s,
         corrections,
     )
+
+
+def _forecast_name(question: Question) -> str:
+    if question.forecast:
+        return Path(question.forecast).name
+    return f"{question.forecaster} with {Path(question.outlook).name}" if question.outlook else question.forecaster
 
 
 def _first_arrival_s(came: Came, issued: Issued | None, question: Question) -> float:
@@ -102,6 +113,8 @@ def _first_arrival_s(came: Came, issued: Issued | None, question: Question) -> f
     if issued is not None:
         return float(issued.issued_s[0]) + question.correct * WARM_UP_H * SECONDS_PER_HOUR
     hours = came.values.size * came.step_s / SECONDS_PER_HOUR
+    if question.outlook:
+        return min(OUTLOOK_WARM_UP_H, 3 * hours // 4) * SECONDS_PER_HOUR
     return min(WARM_UP_H, hours // 4) * SECONDS_PER_HOUR
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.backtest.capacity import QueueRules, replay_queue
-from lowtide.backtest.compare import policies, queue_policies
+from lowtide.backtest.compare import Policy, policies, queue_policies, without_outlook
 from lowtide.backtest.jobs import on_steps, whole_windows
 from lowtide.backtest.replay import Outcomes, Rules, mean_over_runs, plannable, replay
 from lowtide.backtest.score import Score, score, window_ranks
@@ -20,7 +20,6 @@ from lowtide_core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lowtide.backtest.compare import Policy
     from lowtide.backtest.issued import Came, Issued
     from lowtide.backtest.jobs import ReplayJobs
     from lowtide_core.series import FloatArray
@@ -89,12 +88,14 @@ def replay_zone(
     *,
     monotonic_s: Callable[[], float],
     progress: Callable[[int], None] | None = None,
+    without: Issued | None = None,
 ) -> ZoneResult:
     """Replay the jobs of one zone.
 
     Args:
         monotonic_s: Tells how long the planning took.
         progress: Told how many more jobs are done.
+        without: Forecasts of the same issues made without an outlook, to stand beside.
     Raises:
         InputError: Not one job can be counted; says why.
     """
@@ -117,11 +118,13 @@ def replay_zone(
     plan_s = monotonic_s() - began_s
     ranks = window_ranks(came, issued, jobs)
     if not terms.compare:
-        beside: tuple[Policy, ...] = ()
+        beside: tuple[Policy, ...] = () if without is None else (Policy("lowtide", outcomes.planned_g_per_kwh),)
     elif isinstance(rules, QueueRules):
         beside = queue_policies(came, jobs, rules.cpus, outcomes)
     else:
         beside = policies(came, issued, jobs, rules, outcomes)
+    if without is not None:
+        beside = (without_outlook(came, without, jobs, rules, outcomes), *beside)
     others = {
         policy.name: score(jobs, outcomes._replace(planned_g_per_kwh=policy.mean_g_per_kwh), ranks) for policy in beside
     }

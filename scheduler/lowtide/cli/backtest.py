@@ -24,6 +24,7 @@ _BAR = 30
 @click.option("--actual", required=True, metavar="FILE", help="What came: start_utc, intensity_g_per_kwh.")
 @click.option("--forecast", default="", metavar="FILE", help="Forecasts as issued: with issued_utc too.")
 @click.option("--forecaster", default="", metavar="NAME", help="Or of the past alone: auto; perfect: all known.")
+@click.option("--outlook", default="", metavar="FILE", help="Wind, sun and load as expected, for the forecaster.")
 @click.option("--zone", default="", metavar="ZONE", help="One zone of the files. Default: all.")
 @click.option("--zones", default="", metavar="A,B", help="Several of them.")
 @click.option("--job-hours", type=Hours(), metavar="H", help="How long each job runs.")
@@ -44,6 +45,7 @@ def command(
     actual: str,
     forecast: str,
     forecaster: str,
+    outlook: str,
     zone: str,
     zones: str,
     job_hours: float | None,
@@ -71,6 +73,7 @@ def command(
         actual=actual,
         forecast=forecast,
         forecaster=forecaster,
+        outlook=outlook,
         zones=tuple(part.strip() for part in (zone or zones).split(",") if part.strip()),
         job_s=None if job_hours is None else job_hours * SECONDS_PER_HOUR,
         slack_s=slack_hours * SECONDS_PER_HOUR,

@@ -243,7 +243,7 @@ def _access(source: SignalSource, zone: ZoneId) -> str:
 
 @command.command("record")
 @click.argument("zones", nargs=-1, metavar="[ZONE]...")
-@click.option("--since", default="", metavar="TIME", help="Ask for actuals from then on: 28d, 2026-01-01.")
+@click.option("--since", default="", metavar="TIME", help="Ask for the past from then on: 28d, 2026-01-01.")
 @json_option()
 def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
     """Keep forecasts and actuals of these zones (home), hourly from cron."""

@@ -244,10 +244,11 @@ def _pooled(inputs: FloatArray, targets: FloatArray, hour: IntArray) -> tuple[Fl
         rows = inputs[mine]
         products[number] = rows.T @ rows
         answers[number] = rows.T @ targets[mine]
-    return _with_neighbours(products), _with_neighbours(answers)
+    return with_neighbours(products), with_neighbours(answers)
 
 
-def _with_neighbours(by_hour: FloatArray) -> FloatArray:
+def with_neighbours(by_hour: FloatArray) -> FloatArray:
+    """Sums by hour of the day, (24, ...), with those of the neighbouring hours added by ``NEIGHBOUR_WEIGHTS``."""
     total = NEIGHBOUR_WEIGHTS[0] * by_hour
     for distance, weight in enumerate(NEIGHBOUR_WEIGHTS[1:], start=1):
         total += weight * (np.roll(by_hour, distance, axis=0) + np.roll(by_hour, -distance, axis=0))

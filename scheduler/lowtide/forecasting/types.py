@@ -10,6 +10,7 @@ import numpy as np
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
+    from lowtide.forecasting.expected import Expected
     from lowtide_core.series import FloatArray, Frame
 
 HOUR_S = 3600.0
@@ -24,12 +25,14 @@ class History:
         zones: (z,) names.
         start_s: Start of hour 0, seconds since 1970 UTC; a whole hour.
         intensity_g_per_kwh: (z, T); NaN is a gap and stays one.
+        expected: What was published of the grid before it came, for those who look at it.
     """
 
     zones: tuple[str, ...]
     start_s: float
     intensity_g_per_kwh: FloatArray
     frame: Frame
+    expected: Expected | None = None
 
     def __post_init__(self) -> None:
         shape = self.intensity_g_per_kwh.shape
@@ -45,7 +48,8 @@ class History:
 
     def until(self, hour: int) -> History:
         """What was known when hour ``hour`` began."""
-        return History(self.zones, self.start_s, self.intensity_g_per_kwh[:, :hour], self.frame)
+        expected = None if self.expected is None else self.expected.at(hour)
+        return History(self.zones, self.start_s, self.intensity_g_per_kwh[:, :hour], self.frame, expected)
 
 
 class Fitted(Protocol):

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.assembly.history import HORIZON_H, history_of
-from lowtide.assembly.learnt import Learnt, keep
-from lowtide.backtest.correction import Candidate, candidates, chosen
+from lowtide.assembly.learnt import Learnt, OutlookUsed, keep
+from lowtide.backtest.correction import Candidate, candidates, captured_pct, chosen
 from lowtide.backtest.issued import Came, Issued, hourly_issues, newest_of_each_step
 from lowtide.backtest.jobs import alike_jobs, whole_windows
 from lowtide.backtest.replay import Rules, plannable, replay
 from lowtide.backtest.score import score
 from lowtide.forecasting.conformal import LEARNED_FROM_H, RECENT_H, ErrorBands, learn_bands
 from lowtide.forecasting.names import auto
+from lowtide.forecasting.outlook import learn_outlook
 from lowtide.histories import HOUR_S, hourly
 from lowtide_core.errors import LowtideError
 from lowtide_core.spans import Span, from_epoch_s
@@ -24,13 +25,15 @@ from lowtide_providers.signals.chain import Merit
 from lowtide_providers.signals.registry import HISTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from lowtide.histories import Recorded
     from lowtide.store import Store
+    from lowtide_core.outlooks import Outlook
+    from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource
-    from lowtide_core.series import SignalSeries
+    from lowtide_core.series import FloatArray, SignalSeries
 
 JUDGED_H = 28 * 24
 """So much of the past is judged: long enough to tell sources apart, short enough to follow a source that changes."""
@@ -59,10 +62,12 @@ class Judge:
 
     Attributes:
         models: Embedded sources that are judged beside: they need no record of their own.
+        outlooks: What was recorded of what is expected of a zone's grid.
     """
 
     store: Store
     models: Sequence[SignalSource] = ()
+    outlooks: Callable[[ZoneId], Sequence[Outlook]] = lambda _: ()
 
     def learn(self, recorded: Recorded, now_utc: datetime) -> Recorded:
         """The record with a forecaster fitted to all of it, and with what the forecasts of the last weeks were worth.
@@ -72,30 +77,54 @@ class Judge:
         """
         frame = recorded.frame
         came = Came(recorded.zone, recorded.start_s, HOUR_S, recorded.intensity_g_per_kwh, frame, recorded.source)
-        ours, theirs = self._ours(recorded, came), self._theirs(recorded, came)
+        (ours, outlook), theirs = self._ours(recorded, came), self._theirs(recorded, came)
         best = _mended(came, theirs, ours)
         if theirs is not None and best is not None:
             theirs = theirs._replace(issued=best.issued)
         judged = [one for one in (theirs, ours, *self._models(recorded, came)) if one is not None]
+        model = auto().fit(history_of(recorded), HORIZON_H)
+        weights = outlook and learn_outlook(history_of(recorded, outlook), 0, model, HORIZON_H)
         learnt = Learnt(
             at_s=now_utc.timestamp(),
-            model=auto().fit(history_of(recorded), HORIZON_H),
+            model=model,
+            outlook=OutlookUsed(outlook.source, weights) if outlook and weights else None,
             mending=None if best is None else best.mending,
             bands={one.source: bands for one in (theirs, ours) if one and (bands := _bands(recorded, one)) is not None},
             merits=_merits(came, judged),
         )
         return keep(recorded, learnt)
 
-    def _ours(self, recorded: Recorded, came: Came) -> _Forecasts | None:
-        """What the built-in forecaster would have issued, fitted on what lay before the time that is looked at."""
+    def _ours(self, recorded: Recorded, came: Came) -> tuple[_Forecasts | None, Outlook | None]:
+        """What the built-in forecaster would have issued, fitted on what lay before the time that is looked at.
+
+        Returns:
+            With them the outlook that they were moved by in the time that is judged: the one with which they captured
+            most there, if that was clearly more than without any.
+        """
         hours = came.values.size
         first = max(24, hours - BANDS_H if hours >= 2 * BANDS_H else hours // 2)
         if hours - first < LEAST_JUDGED_H:
-            return None
+            return None, None
         history = history_of(recorded)
         issue = np.arange(first, hours, dtype=np.int64)
-        values = auto().fit(history.until(first), HORIZON_H).issued(history, issue, HORIZON_H)[0]
-        return _Forecasts(f"{HISTORY}:{recorded.source}", hourly_issues(came, issue, values))
+        fitted = auto().fit(history.until(first), HORIZON_H)
+        plain = fitted.issued(history, issue, HORIZON_H)[0]
+        lately = max(first, hours - JUDGED_H)
+        ways: dict[str, tuple[FloatArray, Outlook | None]] = {"": (plain, None)}
+        for outlook in self.outlooks(recorded.zone):
+            told = history_of(recorded, outlook)
+            weights = learn_outlook(told.until(lately), 0, fitted, HORIZON_H)
+            if weights is not None:
+                late = issue >= lately
+                moved = weights.moved(told, 0, issue[late], plain[late])
+                ways[outlook.source] = np.concatenate([plain[~late], moved]), outlook
+        found = []
+        for name, (values, _) in ways.items():
+            issued = hourly_issues(came, issue, values)
+            worth_pct = captured_pct(came, issued, HOUR_S * lately, HOUR_S * hours, RUN_S) if len(ways) > 1 else None
+            found.append(Candidate(name, issued, None, worth_pct))
+        best = chosen(tuple(found))
+        return _Forecasts(f"{HISTORY}:{recorded.source}", best.issued), ways[best.name][1]
 
     def _theirs(self, recorded: Recorded, came: Came) -> _Forecasts | None:
         """What the recorded source itself issued."""

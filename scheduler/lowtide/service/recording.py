@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from lowtide.histories import RecordName, with_series
 from lowtide.service.ticks import TickReport
 from lowtide_core.errors import InputError, LowtideError, NoData, Rejected
+from lowtide_core.outlooks import joined
 from lowtide_core.spans import Span, from_epoch_s
+from lowtide_providers.signals.abilities import outlook_teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
 
     from lowtide.histories import Histories, Recorded
     from lowtide.store import Store
+    from lowtide_core.outlooks import Outlook
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import SignalSource
     from lowtide_core.series import SeriesKind, SignalSeries
+    from lowtide_providers.signals.abilities import TellsOutlook
 
 AHEAD = timedelta(hours=96)
 """As far as any source looks."""
@@ -32,6 +37,8 @@ REVISED_FOR = timedelta(hours=54)
 FORECAST_EVERY = timedelta(minutes=55)
 ACTUAL_EVERY = timedelta(hours=6)
 """A free key holds the last 24 hours: four questions a day lose nothing, also when three of them fail."""
+OUTLOOK_EVERY = timedelta(hours=3)
+"""It comes once a day, at an hour that differs from source to source; what is late here is late in every forecast."""
 
 LEARN_EVERY_S = 86400.0
 
@@ -68,7 +75,8 @@ class Recorder:
         """One round: what is due is asked for, and a source that fails stops no other.
 
         Args:
-            since_utc: Ask for actuals from then on, where the source still has them; None takes the last ones.
+            since_utc: Ask for actuals and outlooks from then on, where the source still has them; None takes the last
+                ones.
         Returns:
             A line for each zone and source that was asked, or could not be kept. None: another process of this
             machine is recording.
@@ -80,7 +88,8 @@ class Recorder:
             # first what would be lost: a limit may be reached before everybody was asked
             actuals = [self._record_actual(*pair, now_utc, since_utc) for pair in pairs]
             forecasts = [self._record_forecast(*pair, now_utc) for pair in pairs]
-            return tuple(noted for noted in (*actuals, *forecasts) if noted is not None)
+            outlooks = [self._record_outlook(*pair, now_utc, since_utc) for pair in pairs]
+            return tuple(noted for noted in (*actuals, *forecasts, *outlooks) if noted is not None)
 
     def _record_actual(
         self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None
@@ -93,6 +102,19 @@ class Recorder:
         if not self._due(source, zone, ("forecast",), FORECAST_EVERY, now_utc):
             return None
         return self._ask(lambda: self._forecast(source, zone, now_utc), source, zone, "forecast")
+
+    def _record_outlook(
+        self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None
+    ) -> Noted | None:
+        teller = outlook_teller(source)
+        if teller is None:
+            return None
+        before = self.histories.outlook(zone, source.name)
+        asked_utc = None if before is None else before.fetched_at
+        if since_utc is None and asked_utc is not None and timedelta(0) <= now_utc - asked_utc < OUTLOOK_EVERY:
+            return None
+        ask = partial(self._outlook, teller, before, zone, now_utc, since_utc)
+        return self._ask(ask, source, zone, "outlook")
 
     def _due(
         self, source: SignalSource, zone: ZoneId, kinds: Sequence[SeriesKind], every: timedelta, now_utc: datetime
@@ -118,6 +140,21 @@ class Recorder:
         series = source.fetch(zone, Span(now_utc, now_utc + AHEAD), "forecast")
         self.store.signals.add(series)
         return f"forecast, {(series.end_utc - now_utc) / timedelta(hours=1):.0f} h ahead"
+
+    def _outlook(
+        self,
+        teller: TellsOutlook,
+        before: Outlook | None,
+        zone: ZoneId,
+        now_utc: datetime,
+        since_utc: datetime | None,
+    ) -> str:
+        known_until = now_utc if before is None else from_epoch_s(before.end_s)
+        start_utc = since_utc or min(known_until, now_utc) - REVISED_FOR
+        outlook = joined(before, teller.outlook(zone, Span(start_utc, now_utc + AHEAD)))
+        self.histories.keep_outlook(outlook)
+        ahead_h = (from_epoch_s(outlook.end_s) - now_utc) / timedelta(hours=1)
+        return f"outlook, {ahead_h:.0f} h ahead; {outlook.known_days:.0f} days are known"
 
     def _actual(self, source: SignalSource, zone: ZoneId, now_utc: datetime, since_utc: datetime | None) -> str:
         before = self.histories.get(RecordName(zone, source.name, source.frame)) or rebuilt(self.store, source, zone)

@@ -1,4 +1,4 @@
-"""``lowtide run`` on a node whose counters follow a known power, for a moment each; ``make bench-sampler`` takes longer."""
+"""``lowtide run`` on a node whose counters follow a known power; for longer by ``make bench-sampler``."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LENGTH_S = float(os.environ.get("LOWTIDE_LENGTH_S", "16"))
 LONG_S = float(os.environ.get("LOWTIDE_LONG_S", "60"))
 SEEDS = int(os.environ.get("LOWTIDE_SEEDS", "10"))
-AT_ONCE = 2
+AT_ONCE = 4
 _BARS = {"exact": (0.995, 1.005), "estimated": (0.9, 1.1), "modelled": (None, None)}
 
 

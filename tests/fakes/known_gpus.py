@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fakes import fake_nvml, powercap_world
-from fakes.known_power import LOWTIDE
+from fakes.known_power import LOWTIDE, own_window_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,9 +123,8 @@ def measure(folder: Path, situation: Situation, length_s: float, seed: int = 0) 
                    str(folder / "devices"), start_s, own, *command]  # fmt: skip
     argv = [*LOWTIDE, "run", "--json", str(folder / "run.json"), "--journal", str(folder / "spool"), "--", *command]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
-    first, last = (folder / "window").read_text().split()
     result = json.loads((folder / "run.json").read_text())
-    return Measured(ran.returncode, result, ran.stderr, true_j(1e-9 * int(first), 1e-9 * int(last)))
+    return Measured(ran.returncode, result, ran.stderr, true_j(*own_window_s(folder / "spool")))
 
 
 def verdict(situation: Situation, measured: Measured) -> str:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fakes.powercap_world import World, Zone, constant, square
+from lowtide_sampler.journal import read_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,8 +103,8 @@ def situations(length_s: float) -> dict[str, Situation]:
 class Measured(NamedTuple):
     """What ``lowtide run`` said of a sleeping command, beside the truth; J.
 
-    ``true_j`` is the command's own window, which lies inside the sampler's; ``outer_j`` is that of the whole process,
-    inside which the sampler's lies.
+    ``true_j`` is of the sampler's own window, from its first record to its last. The command's window lies inside it,
+    ``inner_j``; it lies inside that of the whole process, ``outer_j``.
     """
 
     status: int
@@ -113,6 +114,7 @@ class Measured(NamedTuple):
     low_j: float
     high_j: float
     true_j: float
+    inner_j: float
     outer_j: float
 
     @property
@@ -135,9 +137,23 @@ def measure(folder: Path, situation: Situation, length_s: float, *options: str) 
         sum(part[key] or 0.0 for part in parts if _is_counter(part) or situation.kind == "modelled")
         for key in ("energy_j", "energy_low_j", "energy_high_j")
     ]
-    window_s = world.window_s()
-    return Measured(ran.returncode, result, ran.stderr, *sums, world.true_j(*window_s),
-                    world.true_j(world.began_s(), ended_s))  # fmt: skip
+    return Measured(
+        ran.returncode,
+        result,
+        ran.stderr,
+        *sums,
+        true_j=world.true_j(*own_window_s(folder / "spool")),
+        inner_j=world.true_j(*world.window_s()),
+        outer_j=world.true_j(world.began_s(), ended_s),
+    )
+
+
+def own_window_s(spool: Path) -> tuple[float, float]:
+    """First and last instant of the only journal of a folder; s of CLOCK_MONOTONIC, to its records' milliseconds."""
+    (journal,) = spool.glob("*.jsonl")
+    ticks = read_journal(journal).ticks
+    offset_s = time.time() - time.monotonic()
+    return ticks[0]["utc"] - offset_s, ticks[-1]["utc"] - offset_s
 
 
 def _is_counter(part: dict[str, Any]) -> bool:
@@ -149,6 +165,8 @@ def verdict(situation: Situation, measured: Measured) -> str:
     """What is wrong with a full-length run; "" where it meets the bar."""
     if measured.status != 0:
         return f"exit status {measured.status}"
+    if not 0.999 * measured.inner_j <= measured.true_j <= measured.outer_j:
+        return "its window is not around the command's"
     if situation.kind == "modelled":
         if measured.result["modelled_share"] != 1:
             return f"modelled_share {measured.result['modelled_share']}"

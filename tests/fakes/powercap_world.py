@@ -161,11 +161,11 @@ def _lay_out(zones: list[Zone]) -> None:
             ("energy_uj", f"{zone.start_uj:020d}"),
         ):
             (path / name).write_text(f"{content}\n")
-        (path / "subsystem").symlink_to(os.path.relpath(_CLASS, path))
-        for linked in (_DEVICES / control_type, path):
-            link = _CLASS / linked.name
+        for device in (_DEVICES / control_type, path):
+            link = _CLASS / device.name
             if not link.is_symlink():
-                link.symlink_to(os.path.relpath(linked, _CLASS))
+                link.symlink_to(os.path.relpath(device, _CLASS))
+                (device / "subsystem").symlink_to(os.path.relpath(_CLASS, device))
 
 
 def _counter_path(zone: Zone) -> Path:

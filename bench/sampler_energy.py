@@ -75,6 +75,7 @@ def known_devices() -> Iterator[Line]:
         return
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(AT_ONCE) as threads:
         folder = Path(name)
+        known_gpus.fake_nvml.build(folder)  # once, before the threads want it
         rows = known_gpus.situations(LENGTH_S)
         ours = [threads.submit(known_gpus.measure, folder / row.name, row, LENGTH_S) for row in rows]
         theirs = [threads.submit(_their_device_share, folder / f"{row.name}-other", row) for row in rows]

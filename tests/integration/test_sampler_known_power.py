@@ -12,7 +12,7 @@ import pytest
 from fakes.known_power import measure, situations
 from fakes.powercap_world import World, Zone, square, why_not, why_not_unreadable
 
-LENGTH_S = 1.5
+LENGTH_S = 1.2
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a world can be made")
 
 LOOK = """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _BURSTS = {"power_w": 600.0, "low_w": 90.0, "period_s": 1.0, "high_share": 0.25}
 _OTHER_PID = 4_000_000  # beyond every process of a machine with the kernel's default limit
 _OWN_PCT, _OTHER_PCT = 25, 75
+_OTHERS = (fake_nvml.Process(_OTHER_PID, _OTHER_PCT),)
 
 # The command of a shared device: writes who uses it (itself among them), then becomes the sleeping command.
 _JOIN = """
@@ -86,8 +87,7 @@ def power_only() -> Situation:
 
 
 def shared_devices(own_pid: int) -> tuple[fake_nvml.Device, ...]:
-    users = (fake_nvml.Process(own_pid, _OWN_PCT), fake_nvml.Process(_OTHER_PID, _OTHER_PCT))
-    return (fake_nvml.Device(processes=users),)
+    return (fake_nvml.Device(processes=(fake_nvml.Process(own_pid, _OWN_PCT), *_OTHERS)),)
 
 
 def lay_out(
@@ -95,10 +95,15 @@ def lay_out(
 ) -> tuple[dict[str, str], Callable[[float, float], float]]:
     """(environment of a program that sees the devices, truth between two instants); ``seed`` shifts their bursts."""
     library = fake_nvml.build(folder.parent)
+    (folder / "bin").mkdir(exist_ok=True)
+    tool = folder / "bin" / "nvidia-smi"  # some programs take a node for one without devices where it is missing
+    tool.write_text("#!/bin/sh\nexit 0\n")
+    tool.chmod(0o755)
     config = fake_nvml.write_config(folder / "devices", situation.devices)
     if seed:
         config = fake_nvml.write_config(folder / "devices", situation.devices, start_s=config.start_s - 0.317 * seed)
     environment = {**os.environ, **fake_nvml.environment(library, config)}
+    environment["PATH"] = f"{folder / 'bin'}:{environment['PATH']}"
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
         environment.pop(name, None)
     if situation.visible is not None:
@@ -124,7 +129,10 @@ def measure(folder: Path, situation: Situation, length_s: float, seed: int = 0) 
     argv = [*LOWTIDE, "run", "--json", str(folder / "run.json"), "--journal", str(folder / "spool"), "--", *command]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     result = json.loads((folder / "run.json").read_text())
-    return Measured(ran.returncode, result, ran.stderr, true_j(*own_window_s(folder / "spool")))
+    first_s, last_s = own_window_s(folder / "spool")
+    if situation.is_shared:  # it used nothing before it was one of the users
+        first_s = 1e-9 * int((folder / "window").read_text().split()[0])
+    return Measured(ran.returncode, result, ran.stderr, true_j(first_s, last_s))
 
 
 def verdict(situation: Situation, measured: Measured) -> str:

@@ -16,8 +16,8 @@ from lowtide_sampler.journal import read_journal, recover, replay
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a world can be made")
 KILLS = int(os.environ.get("LOWTIDE_KILLS", "8"))
 INTERVAL_S = 0.1
-STEP_S = 0.012
-"""How far a counter that is written 200 times a second, a record's milliseconds and the two clocks may be apart."""
+STEP_S = 0.06
+"""How far a record's time and its reading may be apart on a machine so busy that the sampler is kept waiting."""
 
 # Inside the world: starts, kills, and tells when. "job", "sampler" or both die; a job that is left dies a little later.
 KILLER = """
@@ -72,6 +72,8 @@ def check(world: World, killed: dict) -> None:
     slack_j = 220 * STEP_S
     recovered_j = result["components"]["cpu"]["energy_j"]
     assert 0.995 * until_last_j - slack_j <= recovered_j <= until_end_j + slack_j
+    (first_uj,), (last_uj,) = (records.ticks[at]["uj"] for at in (0, -1))
+    assert recovered_j == pytest.approx(1e-6 * (last_uj - first_uj), abs=1e-4)
     assert killed["status"] == -9
     if killed["victims"] == ["job"]:
         assert (result["end"], result["exit_status"], result["signal"]) == ("ok", 137, 9)

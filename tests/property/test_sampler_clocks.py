@@ -215,7 +215,12 @@ def test_the_journal_says_what_the_live_result_says_and_any_part_of_it_is_a_begi
 
 
 def make_recorder(head: dict, meter: Script, journal: Journal, clocks: ScriptedClocks) -> Recorder:
-    return Recorder(head, [meter], journal, clocks, "")
+    try:
+        from lowtide_sampler.usage import Nodes, NodeUsage
+        from lowtide_sampler.workload import Descendants
+    except ImportError:  # journals of version 1
+        return Recorder(head, [meter], journal, clocks, "")
+    return Recorder(head, [meter], journal, clocks, Descendants(), Nodes(NodeUsage(), None))
 
 
 def test_the_clocks_of_a_record_never_run_back() -> None:

@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOTS := core regions_data/lowtide_facts providers scheduler
 EXAMPLES ?= 10000
-KILLS ?= 50
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak lock clean
+.PHONY: help demo test lint format bench bench-sampler soak lock clean
 
 help:
 	@echo "make demo    show the whole path on this machine, in a minute"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    style, types, import contracts"
 	@echo "make format  put the sources in order"
 	@echo "make bench   print how fast it is, each figure beside its bar"
+	@echo "make bench-sampler  hold the sampler's figures against their bars, and codecarbon beside them; 15 minutes"
 	@echo "make soak    the property and kill tests at full count (EXAMPLES=$(EXAMPLES), KILLS=$(KILLS))"
 	@echo "make lock    resolve the dependencies anew"
 	@echo "make clean   remove the virtual environment"
@@ -54,6 +55,10 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m compileall -q $(ROOTS)
 	@$(BIN)/python bench/commands.py
 	@$(BIN)/python bench/planner.py
+
+bench-sampler: $(VENV)/.dev
+	@$(BIN)/python -m compileall -q $(ROOTS)
+	@$(BIN)/python bench/sampler.py
 
 soak: $(VENV)/.dev
 	@LOWTIDE_EXAMPLES=$(EXAMPLES) LOWTIDE_KILLS=$(KILLS) $(BIN)/python -m pytest -q -n auto tests/property tests/faults

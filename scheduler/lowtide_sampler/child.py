@@ -92,7 +92,8 @@ class Child:
         May return early, with None, after any signal.
         """
         info = signal.sigtimedwait(_WAITED, max(timeout_s, 0.0))
-        if info is None:
+        # Stopped and continued past the time-out, Python 3.11 answers with whatever lay in memory.
+        if info is None or info.si_signo not in _WAITED:
             return None
         if info.si_signo == signal.SIGCHLD:
             return self._reap()
@@ -104,7 +105,7 @@ class Child:
     def _send(self, number: int) -> None:
         try:
             os.kill(self._pid, number)
-        except ProcessLookupError:
+        except OSError:  # it has gone, or became another user's
             return
 
     def _reap(self) -> Ending | None:

@@ -104,7 +104,7 @@ def attribute(track: Track, ledger: Ledger, allotment: Allotment, rule: str, tai
     """The job's part of one source.
 
     Args:
-        track: The source's energy by bucket; its gaps are filled with its own mean power.
+        track: The source's energy by window; its gaps are filled with its own mean power.
         ledger: Whose CPU seconds share it out.
         allotment: What of the node the job was given.
         rule: One of ``RULES``.
@@ -115,10 +115,12 @@ def attribute(track: Track, ledger: Ledger, allotment: Allotment, rule: str, tai
     idles_w = _idle_w(track, ledger, allotment.idle_share)
     by_bucket: dict[int, float] = {}
     low_j = high_j = filled_j = 0.0
-    for bucket, cell in sorted(track.cells.items()):
+    for window, cell in sorted(track.cells.items()):
         node_j = cell.energy_j + fill_w * cell.gap_s
-        parts = _parts(track, ledger, allotment, rule, bucket, cell, node_j, idles_w)
-        by_bucket[bucket] = node_j * parts[0]
+        parts = _parts(track, ledger, allotment, rule, window, cell, node_j, idles_w)
+        for bucket, place in cell.places.items():
+            placed_j = place.energy_j + fill_w * place.gap_s
+            by_bucket[bucket] = by_bucket.get(bucket, 0.0) + placed_j * parts[0]
         filled_j += fill_w * cell.gap_s * parts[0]
         low_j += cell.low_j * min(parts)
         high_j += max(cell.high_j, node_j) * max(parts)
@@ -137,7 +139,7 @@ def attribute(track: Track, ledger: Ledger, allotment: Allotment, rule: str, tai
 
 
 def _parts(
-    track: Track, ledger: Ledger, allotment: Allotment, rule: str, bucket: int, cell: Cell, node_j: float,
+    track: Track, ledger: Ledger, allotment: Allotment, rule: str, window: int, cell: Cell, node_j: float,
     idles_w: tuple[float, float, float],
 ) -> list[float]:  # fmt: skip
     """The job's part (0-1) of a cell: as it is taken, and what else it may be."""
@@ -148,13 +150,13 @@ def _parts(
         return [1.0]
     seconds = cell.covered_s + cell.gap_s
     idle_parts = [min(watts * seconds / node_j, 1.0) if node_j > 0 else 1.0 for watts in idles_w]
-    if bucket in track.sharing:
-        return [_device_part(track.sharing[bucket], rule, idle_part) for idle_part in idle_parts]
+    if window in track.sharing:
+        return [_device_part(track.sharing[window], rule, idle_part) for idle_part in idle_parts]
     if source.component == "gpu":
         return [1.0]  # nobody looked who used it: all of it, as where it is the job's alone
     if allotment.is_elsewhere(source):
         return [0.0]
-    usage = ledger.usage.get(bucket, Usage())
+    usage = ledger.usage.get(window, Usage())
     idle_of_job = allotment.of_idle_power(source) if rule == "share" else 0.0
     busy_s = usage.home_busy_cpu_s if allotment.package is not None and source.package is not None else usage.busy_cpu_s
     parts = [idle_of_job * part + (1 - part) * _ratio(usage.job_cpu_s, busy_s) for part in idle_parts]

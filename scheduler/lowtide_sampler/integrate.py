@@ -1,7 +1,8 @@
-"""Cumulative readings -> energy per source in 5-minute buckets of UTC, with what is certain about it.
+"""Cumulative readings -> energy per source in windows of five minutes, with what is certain about it.
 
 A ``Ledger`` is fed the records of a journal one by one, while they are written or long after: the figures come out of
-the records in both cases. Time is the monotonic clock's; the wall clock only chooses the bucket of an interval.
+the records in both cases. The windows are the monotonic clock's, from the start of the run, so that no joule and no
+part of a joule depends on the wall clock; that only tells in which 5-minute bucket of UTC a window's energy lies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 BUCKET_S = 300
+WINDOW_S = 300.0
 _GRANULARITY_S = 0.25
 """Counters move in steps; two reads close together may see a step that took this long to grow."""
 _IDLE_LOAD_SHARE = 0.05
@@ -64,17 +66,47 @@ def classify(before_uj: int, after_uj: int, dt_s: float, source: Source, mean_po
     return Interval(AMBIGUOUS, nearest_j, possible_j[0], possible_j[-1])
 
 
-class Cell:
-    """One source in one bucket: energy and its bounds, and the time it was covered for, and not."""
+class Place:
+    """What of a window lies in one bucket of UTC: energy, and the time that was covered, and not."""
 
-    __slots__ = ("covered_s", "energy_j", "gap_s", "high_j", "low_j")
+    __slots__ = ("covered_s", "energy_j", "gap_s")
 
     def __init__(self) -> None:
-        self.energy_j = self.low_j = self.high_j = self.covered_s = self.gap_s = 0.0
+        self.energy_j = self.covered_s = self.gap_s = 0.0
+
+
+class Cell(Place):
+    """One source in one window: energy and its bounds, the time it was covered for and not, and its ``places``."""
+
+    __slots__ = ("high_j", "low_j", "places")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low_j = self.high_j = 0.0
+        self.places: dict[int, Place] = {}
+
+    def put(self, interval: Interval, part: float, dt_s: float, utc_s: float) -> None:
+        """Adds ``dt_s`` that ended at ``utc_s`` and are ``part`` of an interval."""
+        self.low_j += interval.low_j * part
+        self.high_j += interval.high_j * part
+        for bucket, of_it in split(utc_s, dt_s, BUCKET_S):
+            for place in (self, self.places.setdefault(int(bucket), Place())):
+                place.energy_j += interval.energy_j * part * of_it
+                if interval.kind == GAP:
+                    place.gap_s += dt_s * of_it
+                else:
+                    place.covered_s += dt_s * of_it
+
+    def unbelieve(self, pmax_w: float) -> None:
+        """Turns what was covered into a gap."""
+        for place in (self, *self.places.values()):
+            place.gap_s += place.covered_s
+            place.energy_j = place.covered_s = 0.0
+        self.low_j, self.high_j = 0.0, pmax_w * self.gap_s
 
 
 class Usage:
-    """The CPU seconds of one bucket: the job's, the node's, its home processor's; and how much of the run lies in it.
+    """The CPU seconds of one window: the job's, the node's, its home processor's; and how much of the run lies in it.
 
     ``unseen_s`` is the time in which the node's load could not be read: its busy seconds then hold the job's alone.
     """
@@ -86,7 +118,7 @@ class Usage:
 
 
 class Sharing:
-    """Who used a device in one bucket: the fields of ``DeviceUse`` as increases, and the time that they cover."""
+    """Who used a device in one window: the fields of ``DeviceUse`` as increases, and the time that they cover."""
 
     __slots__ = ("all_s", "blind_s", "equal_s", "own_s", "seconds")
 
@@ -143,44 +175,37 @@ class Track:
         """The lowest 2 % of the power seen while the node, or the device, had next to nothing to do; None: never."""
         return sorted(self.quiet_w)[len(self.quiet_w) // 50] if self.quiet_w else None
 
-    def put(self, interval: Interval, utc_s: float, dt_s: float) -> None:
-        """Adds an interval that ended at ``utc_s``, split over its buckets by time."""
+    def put(self, interval: Interval, t_s: float, dt_s: float, utc_s: float) -> None:
+        """Adds an interval that ended at ``t_s`` of the run, split over its windows by time."""
         self.counts[interval.kind] += 1
         if interval.kind in (MEASURED, WRAPPED):
             self.measured_j += interval.energy_j
             self.measured_s += dt_s
-        for bucket, part in split(utc_s, dt_s):
-            cell = self.cells.setdefault(bucket, Cell())
-            cell.energy_j += interval.energy_j * part
-            cell.low_j += interval.low_j * part
-            cell.high_j += interval.high_j * part
-            if interval.kind == GAP:
-                cell.gap_s += dt_s * part
-            else:
-                cell.covered_s += dt_s * part
+        after_s = dt_s
+        for window, part in split(t_s, dt_s, WINDOW_S):
+            after_s -= dt_s * part
+            self.cells.setdefault(window, Cell()).put(interval, part, dt_s * part, utc_s - max(after_s, 0.0))
 
-    def put_use(self, use: DeviceUse, t_s: float, utc_s: float) -> DeviceUse | None:
+    def put_use(self, use: DeviceUse, t_s: float) -> DeviceUse | None:
         """Adds who used the device since the last reading of it; returns the increase."""
         before, self.last_use = self.last_use, (t_s, use)
         if before is None or t_s <= before[0]:
             return None
         increase = DeviceUse(*(max(now - then, 0.0) for now, then in zip(use, before[1])))
-        for bucket, part in split(utc_s, t_s - before[0]):
-            self.sharing.setdefault(bucket, Sharing()).add(increase, t_s - before[0], part)
+        for window, part in split(t_s, t_s - before[0], WINDOW_S):
+            self.sharing.setdefault(window, Sharing()).add(increase, t_s - before[0], part)
         return increase
 
     def unbelieve(self) -> None:
         """Turns all that was covered into a gap: a counter that never moved has measured nothing."""
         for cell in self.cells.values():
-            cell.gap_s += cell.covered_s
-            cell.energy_j = cell.low_j = cell.covered_s = 0.0
-            cell.high_j = self.source.pmax_w * cell.gap_s
+            cell.unbelieve(self.source.pmax_w)
         self.counts[GAP] += self.counts[MEASURED]
         self.counts[MEASURED] = 0
 
 
 class Ledger:
-    """Sums a journal's records: energy per source and bucket, CPU seconds per bucket."""
+    """Sums a journal's records: energy per source and window, CPU seconds per window."""
 
     def __init__(self, header: dict[str, Any]) -> None:
         sources = [Source.from_record(record) for record in header["sources"]]
@@ -223,7 +248,7 @@ class Ledger:
         load_share = busy_s / (self.threads * dt_s) if busy_s is not None and dt_s > 0 else 1.0
         uses = tick.get("use") or [None] * len(self.meters)
         for track, reading_uj, use in zip(self.meters, tick["uj"], uses):
-            increase = track.put_use(DeviceUse(*use), self.t_s, self.utc_s) if use else None
+            increase = track.put_use(DeviceUse(*use), self.t_s) if use else None
             self._add_reading(track, reading_uj, is_quiet=_is_quiet(track.source, increase, load_share))
 
     @property
@@ -252,13 +277,13 @@ class Ledger:
                 track.unbelieve()
             dt_s = self.t_s - track.last_t_s
             if dt_s > 0:
-                track.put(Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s), self.utc_s, dt_s)
+                track.put(Interval(GAP, 0.0, 0.0, track.source.pmax_w * dt_s), self.t_s, dt_s, self.utc_s)
                 track.last_t_s = self.t_s
 
     def _add_usage(self, dt_s: float, job_s: float, busy_s: float | None, home_busy_s: float | None) -> None:
         busy_cpu_s = job_s if busy_s is None else busy_s
-        for bucket, part in split(self.utc_s, dt_s):
-            usage = self.usage.setdefault(bucket, Usage())
+        for window, part in split(self.t_s, dt_s, WINDOW_S):
+            usage = self.usage.setdefault(window, Usage())
             usage.seconds += dt_s * part
             usage.job_cpu_s += job_s * part
             usage.busy_cpu_s += busy_cpu_s * part
@@ -267,7 +292,7 @@ class Ledger:
         for track in self.models:
             source = track.source
             energy_j = (source.idle_w or 0.0) * dt_s + source.active_j_per_cpu_s * busy_cpu_s
-            track.put(Interval(MEASURED, energy_j, energy_j, energy_j), self.utc_s, dt_s)
+            track.put(Interval(MEASURED, energy_j, energy_j, energy_j), self.t_s, dt_s, self.utc_s)
 
     def _add_reading(self, track: Track, reading_uj: int | None, *, is_quiet: bool) -> None:
         if reading_uj is None:
@@ -276,7 +301,7 @@ class Ledger:
         dt_s = self.t_s - track.last_t_s
         if dt_s > 0:
             interval = self._interval(track, reading_uj, dt_s)
-            track.put(interval, self.utc_s, dt_s)
+            track.put(interval, self.t_s, dt_s, self.utc_s)
             is_clean = interval.kind in (MEASURED, WRAPPED) and not track.failed_since
             if is_quiet and is_clean and dt_s >= _IDLE_INTERVAL_S:
                 track.quiet_w.append(interval.energy_j / dt_s)
@@ -315,13 +340,16 @@ def _is_quiet(source: Source, use: DeviceUse | None, load_share: float) -> bool:
     return load_share < _IDLE_LOAD_SHARE
 
 
-def split(utc_s: float, dt_s: float) -> Iterator[tuple[int, float]]:
-    """(start of the bucket, part of the time in it) of the ``dt_s`` that end at ``utc_s``; the parts add up to 1."""
-    start_s = utc_s - dt_s
-    bucket = int(start_s // BUCKET_S) * BUCKET_S
-    if dt_s <= 0 or utc_s <= bucket + BUCKET_S:
-        yield bucket, 1.0
+def split(end_s: float, dt_s: float, length_s: float) -> Iterator[tuple[int, float]]:
+    """(start of the stretch, part of the time in it) of the ``dt_s`` that end at ``end_s``; the parts add up to 1.
+
+    Stretches are ``length_s`` long and begin at its multiples; those of the given time come in its order.
+    """
+    start_s = end_s - dt_s
+    stretch_s = start_s // length_s * length_s
+    if dt_s <= 0 or end_s <= stretch_s + length_s:
+        yield int(stretch_s), 1.0
         return
-    while bucket < utc_s:
-        yield bucket, (min(utc_s, bucket + BUCKET_S) - max(start_s, bucket)) / dt_s
-        bucket += BUCKET_S
+    while stretch_s < end_s:
+        yield int(stretch_s), (min(end_s, stretch_s + length_s) - max(start_s, stretch_s)) / dt_s
+        stretch_s += length_s

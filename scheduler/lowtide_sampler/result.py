@@ -1,7 +1,7 @@
 """A ledger -> the result of a run: the job's energy, the 90 % band, what of it was measured, modelled and filled.
 
-Errors of one kind of counter add up linearly, those of independent ones in quadrature; what attribution, models and
-holes leave open is added as an interval.
+Within a component errors add up linearly, and what attribution, models and holes leave open is added as an interval.
+The bands of the components, whose causes have nothing to do with one another, add up in quadrature.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "argv_hash": header.get("argv_hash"),
         "host": header.get("host"),
         "tags": header.get("tags", {}),
+        "container": header.get("container"),
         "scope": scope,
         "start_utc": iso_utc(float(header["start_utc_s"])),
         "end_utc": iso_utc(float(header["start_utc_s"]) + ledger.t_s),
@@ -75,8 +76,7 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "filled_s": max((_gap_s(track) for track in tracks), default=0.0),
         "components": _components(pairs, header, end, scope),
         "scopes": _scopes(every, by_rule[rule], pue),
-        "beside": {track.source.label: sum(cell.energy_j for cell in track.cells.values())
-                   for track in ledger.meters if track.source.component == BESIDE and track.has_moved},
+        "beside": _beside(ledger, end),
         "attribution": {
             "rule": rule,
             "allocated_share": allotment.cpu_share,
@@ -89,6 +89,14 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "buckets": buckets,
     }  # fmt: skip
     return without_energy(result, f"counted_by_{header['counted_by']}") if header.get("counted_by") else result
+
+
+def _beside(ledger: Ledger, end: dict[str, Any]) -> dict[str, float]:
+    """What else measured this run, of the whole node and never added; J."""
+    tracks = [track for track in ledger.meters if track.source.component == BESIDE and track.has_moved]
+    told = {track.source.label: math.fsum(cell.energy_j for cell in track.cells.values()) for track in tracks}
+    slurm_j = end.get("slurm_consumed_energy_j")
+    return told if slurm_j is None else {**told, "Slurm": float(slurm_j)}
 
 
 def _scopes(tracks: list[Track], energies_j: list[float], pue: float | None) -> dict[str, float | None]:
@@ -155,14 +163,14 @@ def _flags(track: Track) -> list[str]:
 
 
 def _total_band(pairs: list[tuple[Track, Share]]) -> tuple[float, float]:
-    errors_j = [
-        math.fsum(share.error_j for track, share in pairs if track.source.component == name) for name in COMPONENTS
-    ]
-    error_j = math.sqrt(math.fsum(error_j * error_j for error_j in errors_j))
-    return (
-        error_j + math.fsum(share.below_j for _, share in pairs),
-        error_j + math.fsum(share.above_j for _, share in pairs),
-    )
+    """(below, above) the point: the bands of the components, which are independent of one another, in quadrature."""
+    below_j, above_j = [], []
+    for name in COMPONENTS:
+        shares = [share for track, share in pairs if track.source.component == name]
+        error_j = math.fsum(share.error_j for share in shares)
+        below_j.append(error_j + math.fsum(share.below_j for share in shares))
+        above_j.append(error_j + math.fsum(share.above_j for share in shares))
+    return math.hypot(*below_j), math.hypot(*above_j)
 
 
 def _buckets(shares: list[Share]) -> list[dict[str, Any]]:

@@ -50,9 +50,9 @@ def test_what_cannot_be_is_a_gap_bounded_by_the_highest_power(before: int, after
 
 
 def test_an_interval_is_split_over_its_buckets_by_time() -> None:
-    assert dict(split(1500.0, 600.0)) == {900: 0.5, 1200: 0.5}
-    assert list(split(1200.5, 0.0)) == [(1200, 1.0)]
-    parts = dict(split(1210.0, 400.0))
+    assert dict(split(1500.0, 600.0, 300)) == {900: 0.5, 1200: 0.5}
+    assert list(split(1200.5, 0.0, 300)) == [(1200, 1.0)]
+    parts = dict(split(1210.0, 400.0, 300))
     assert parts == {600: pytest.approx(90 / 400), 900: 0.75, 1200: pytest.approx(10 / 400)}
 
 

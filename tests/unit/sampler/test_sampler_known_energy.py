@@ -9,10 +9,10 @@ import pytest
 
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.journal import VERSION, JournalRecords, replay
-from lowtide_sampler.loop import choose_pace
 from lowtide_sampler.machine import Machine
 from lowtide_sampler.meters import Unreadable
 from lowtide_sampler.powercap import discover
+from lowtide_sampler.recorder import choose_pace
 from lowtide_sampler.sources import choose_models
 
 XEON = Machine("GenuineIntel", 6, 106, "Xeon", 64, 32, 16, False, 256.0)

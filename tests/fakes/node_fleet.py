@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
-from lowtide_sampler import integrate, model
+from lowtide_sampler import model
 from lowtide_sampler.journal import VERSION, JournalRecords, replay
 from lowtide_sampler.machine import Machine
 from lowtide_sampler.meters import Source
@@ -141,14 +141,10 @@ def _devices(chance: random.Random, threads: int, is_calibrated: bool, *, is_exc
         memory = model.memory_source(_MACHINE._replace(threads=threads, memory_gb=6.0 * threads), within_cpu=True)
         devices += [_modelled(chance, memory)] if memory else []
     error = chance.gauss(0, 0.05)
-    is_shared = _KNOWS_USERS and not is_exclusive and chance.random() < 0.5
+    is_shared = not is_exclusive and chance.random() < 0.5
     for index in range(chance.choice((0, 0, 0, 1, 2, 4))):
         devices.append(_gpu(chance, index, error, is_calibrated, is_shared=is_shared))
     return devices
-
-
-_KNOWS_USERS = hasattr(integrate, "Sharing")
-"""Whether this version's journals say who used a device."""
 
 
 def _gpu(chance: random.Random, index: int, error: float, is_calibrated: bool, *, is_shared: bool) -> Device:

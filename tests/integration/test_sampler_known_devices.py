@@ -15,13 +15,7 @@ pytestmark = pytest.mark.skipif(powercap_world.why_not() == NO_COMPILER, reason=
 
 
 ROWS = [
-    pytest.param(
-        row,
-        id=row.name,
-        marks=pytest.mark.xfail(row.is_shared, reason="shared out from journals of version 2 on", strict=False),
-    )
-    for row in known_gpus.situations(LENGTH_S)
-    if row.name in ("N2", "N5", "N6", "N7")
+    pytest.param(row, id=row.name) for row in known_gpus.situations(LENGTH_S) if row.name in ("N2", "N5", "N6", "N7")
 ]
 
 

@@ -26,6 +26,13 @@ class Launch:
 
     Attributes:
         wrapped: The first process of ``argv`` only watches the command: it stays awake while the rest is suspended.
+        begin_utc: Not before then, for engines that keep a queue (``Movable``); None is at once.
+        options: What this engine alone understands (a partition, an account), by its own names.
+        name: What a person calls it, for the engine's own lists.
+        gpu_count: Accelerators that it needs.
+        run_id_at: Where ``argv`` holds the id of its run, which is the attempt's key. An engine that runs it in parts
+            (an array, a restart from its own checkpoint) gives each part an id of its own there: the key, a dot, and a
+            letter with a number.
     """
 
     job_id: str
@@ -34,6 +41,11 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_grace_s: float = 10.0
     wrapped: bool = False
+    begin_utc: datetime | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    gpu_count: int = 0
+    run_id_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +53,10 @@ class EngineReport:
     """What an engine knows of one attempt.
 
     Attributes:
-        suspended: It is ``running``, and the engine holds it: nothing of it computes. Since ``suspended_utc``, where
-            the engine can tell.
+        suspended: The engine holds it: nothing of it computes. Since ``suspended_utc``, where the engine can tell.
+        queued: It is ``accepted`` and stands in a queue of the engine's own, which starts it: nobody need ask again.
+            Not before ``begin_utc``, where that lies ahead.
+        identity: What the engine calls it, and where it ran: so that its record joins others'.
     """
 
     key: AttemptKey
@@ -54,3 +68,6 @@ class EngineReport:
     why: str = ""
     suspended: bool = False
     suspended_utc: datetime | None = None
+    queued: bool = False
+    begin_utc: datetime | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)

@@ -166,7 +166,8 @@ class SlurmEngine:
         if not jobs:
             return {}
         try:
-            told = self.commands.ask("sacct", "-n", "-P", "-D", "-o", "JobID,ConsumedEnergyRaw", "-j", ",".join(jobs.values()))
+            fields = ("-o", "JobID,ConsumedEnergyRaw", "-j", ",".join(jobs.values()))
+            told = self.commands.ask("sacct", "-n", "-P", "-D", *fields)
         except (Rejected, NotPossible):  # there is no accounting here, or it is not for us
             return {}
         energies_j = read_energies_j(told)
@@ -202,6 +203,8 @@ class SlurmEngine:
         ahead_s = 0.0 if begin_s is None else begin_s - time.time()
         if launch.get("gpu_count") and not any(name.startswith(("gpus", "gres")) for name in options):
             options["gres"] = f"gpu:{launch['gpu_count']}"
+        if launch.get("cpus") and not {"cpus-per-task", "ntasks", "ntasks-per-node", "exclusive"} & set(options):
+            options["cpus-per-task"] = str(math.ceil(launch["cpus"]))
         return [
             "--parsable",
             "--no-requeue",  # after a node's failure it is for lowtide to say whether it runs again
@@ -237,13 +240,13 @@ class SlurmEngine:
     def _requeue_held(self, folder: Path, key: AttemptKey, job: str, refused: Rejected) -> None:
         """Stops it where it is not ours to suspend: it goes on from its own checkpoint, if it has one."""
         launch = _load(folder / "launch.json")
-        if launch.get("options", {}).get("restartable") != "yes":
+        if not launch.get("checkpoints"):
             raise Rejected(
                 f"Slurm does not let you suspend job {job}.",
                 provider="slurm",
                 operation="suspend",
                 hint="That needs an operator's rights. A job that goes on from its own checkpoint can be requeued "
-                "instead: submit it with --engine-option restartable=yes.",
+                "instead: submit it with --checkpoints.",
                 key=key,
             ) from refused
         parts = [name.removeprefix("claim").removesuffix(".json") for name in _part_names(folder, "claim")]
@@ -333,7 +336,9 @@ def _content(launch: Launch) -> dict[str, object]:
         "begin_s": None if launch.begin_utc is None else launch.begin_utc.timestamp(),
         "options": dict(launch.options),
         "name": launch.name,
-        "gpu_count": launch.gpu_count,
+        "gpu_count": launch.needs.gpu_count,
+        "cpus": launch.needs.cpus,
+        "checkpoints": launch.checkpoints,
         "run_id_at": launch.run_id_at,
         "term_to_batch": launch.options.get("signal", "").startswith(("B:TERM", "B:SIGTERM", "B:15")),
     }
@@ -424,7 +429,7 @@ def _changed_s(path: Path) -> float | None:
 def _keep_report(folder: Path, report: EngineReport) -> None:
     if not folder.exists():
         return
-    content = {
+    content: dict[str, object] = {
         "state": report.state,
         "ref": report.ref,
         "started_s": None if report.started_utc is None else report.started_utc.timestamp(),

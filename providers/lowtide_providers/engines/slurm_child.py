@@ -22,6 +22,10 @@ import subprocess
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Slurm sends these to the batch shell alone where it is asked to, and that is us; TERM it sends to everybody."""
 _CANNOT = 125
@@ -35,14 +39,14 @@ _ENVIRONMENT = {
 
 
 def main(folder: str) -> int:
-    """Runs the folder's launch, unless somebody has, or it is cancelled; returns its exit status as a shell gives it."""
+    """Runs the folder's launch, unless somebody has, or it is cancelled; returns its status as a shell gives it."""
     listened = signal.pthread_sigmask(signal.SIG_BLOCK, [*_PASSED_ON, signal.SIGTERM, signal.SIGCHLD])
     task = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     part = f".t{task}" if task else ""
     identity = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     if task:
         identity["slurm_job"] = os.environ.get("SLURM_ARRAY_JOB_ID", identity.get("slurm_job", ""))
-    claim = {"identity": identity, "claimed_s": time.time(), "output": _output(), "restart": 0}
+    claim: dict[str, Any] = {"identity": identity, "claimed_s": time.time(), "output": _output(), "restart": 0}
     if os.path.exists(f"{folder}/cancel"):
         return _keep(folder, part, None, "cancelled before it started", None)
     if not _write_once(f"{folder}/claim{part}.json", claim):
@@ -68,12 +72,13 @@ def main(folder: str) -> int:
         return _keep(folder, part, status, "it could not be started", started_s)
     if stopped and os.path.exists(f"{folder}/again{part}"):
         return 128 + signal.SIGTERM  # interrupted at our own wish: it goes on later, as the same Slurm job
-    why = [f"ended by {signal.Signals(-status).name}" if -status in set(signal.Signals) else ""] if status < 0 else []
-    said = "; ".join(filter(None, (["told to stop"] if stopped else []) + why))
-    return _keep(folder, part, 128 - status if status < 0 else status, said, started_s)
+    words = ["told to stop"] if stopped else []
+    if status < 0:
+        words.append(f"ended by {_signal_name(-status)}")
+    return _keep(folder, part, 128 - status if status < 0 else status, "; ".join(words), started_s)
 
 
-def _run(launch: dict, part: str, restart: int, listened: set) -> tuple[int, bool]:  # type: ignore[type-arg]
+def _run(launch: dict[str, Any], part: str, restart: int, listened: set[int]) -> tuple[int, bool]:
     """Starts the command and waits for it; its status as ``Popen`` gives it, and whether it was told to stop."""
     argv = list(launch["argv"])
     at = launch.get("run_id_at")
@@ -115,6 +120,13 @@ def _keep(folder: str, part: str, status: int | None, why: str, started_s: float
     return 0 if status is None else status
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def _output() -> str:
     """The file that Slurm writes the output to."""
     try:
@@ -132,7 +144,7 @@ def _take(path: str) -> bool:
     return True
 
 
-def _load(path: str) -> dict:  # type: ignore[type-arg]
+def _load(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -141,11 +153,11 @@ def _load(path: str) -> dict:  # type: ignore[type-arg]
     return content if isinstance(content, dict) else {}
 
 
-def _write(path: str, content: dict) -> None:  # type: ignore[type-arg]
+def _write(path: str, content: dict[str, Any]) -> None:
     os.replace(_temporary(path, content), path)
 
 
-def _write_once(path: str, content: dict) -> bool:  # type: ignore[type-arg]
+def _write_once(path: str, content: dict[str, Any]) -> bool:
     """Whether the name was free. A link, for that is the one step that a network file system does for one only."""
     temporary = _temporary(path, content)
     try:
@@ -157,7 +169,7 @@ def _write_once(path: str, content: dict) -> bool:  # type: ignore[type-arg]
     return True
 
 
-def _temporary(path: str, content: dict) -> str:  # type: ignore[type-arg]
+def _temporary(path: str, content: dict[str, Any]) -> str:
     temporary = f"{path}.{os.uname().nodename}.{os.getpid()}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file)

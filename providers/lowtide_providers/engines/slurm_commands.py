@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowtide_core.errors import InputError, LowtideError, Rejected, Unavailable
@@ -37,9 +37,9 @@ COMPLAINTS: tuple[tuple[str, Kind, str], ...] = (
     (r"[Ii]nvalid feature", InputError, "sinfo -o '%n %f' lists the nodes' features."),
     (r"[Rr]eservation is invalid", InputError, "scontrol show reservation lists them."),
     (r"generic resource|gres", InputError, "sinfo -o '%n %G' lists the nodes' accelerators."),
-    (r"[Mm]emory specification|node configuration is not available", InputError, "No node has that much: ask for less."),
+    (r"[Mm]emory specification|node configuration is not available", InputError, "No node has that much."),
     (r"[Ii]nvalid (node name|.*specification|.*time|.*argument|job array)", InputError, "Mend that option."),
-    (r"(time limit|[Nn]ode count|[Jj]ob) .*(exceed|violat)|[Ll]imit", InputError, "Ask for less, or another partition."),
+    (r"(time limit|[Nn]ode count|[Jj]ob) .*(exceed|violat)|[Ll]imit", InputError, "Ask for less, or elsewhere."),
     (r"unrecognized option|unknown option|invalid option", InputError, "This Slurm has no such option."),
     (r"denied|[Pp]ermission|not authorized|[Pp]rivilege", Rejected, "It needs more rights than you have in Slurm."),
 )

@@ -124,8 +124,8 @@ PASSED = (
     "wckey",
 )
 """Passed on to ``sbatch`` as they are."""
-OWN = ("restartable", "python")
-"""Not of ``sbatch``: that the job goes on from its own checkpoint, and the Python that looks after it on the node."""
+OWN = ("python",)
+"""Not of ``sbatch``: the Python that looks after the job on its node."""
 OURS = {
     "begin": "The plan says when it begins.",
     "chdir": "Give --working-dir.",
@@ -133,9 +133,9 @@ OURS = {
     "delay-boot": "The plan says when it begins.",
     "hold": "lowtide submit keeps it until its time.",
     "job-name": "Give --name.",
-    "no-requeue": "That is so unless the job is restartable=yes.",
+    "no-requeue": "That is so unless it is said to checkpoint.",
     "parsable": "lowtide reads the answer itself.",
-    "requeue": "Say restartable=yes if it goes on from its own checkpoint.",
+    "requeue": "Give --checkpoints if it goes on from its own.",
     "test-only": "lowtide plan starts nothing.",
     "wait": "Give --wait.",
     "wrap": "Write the command after --.",
@@ -167,7 +167,8 @@ def check_options(options: Mapping[str, str]) -> None:
             hint = nearest(name, [*PASSED, *OWN]) or "They are named as in sbatch --help, without the dashes."
             raise InputError(f"{name!r} is not an option of the engine 'slurm'.", hint=hint, option=name)
         if not value or any(character in value for character in "\0\n\r"):
-            raise InputError(f"The option {name!r} has no usable value: {value!r}.", hint="Write NAME=VALUE.", option=name)
+            told = f"The option {name!r} has no usable value: {value!r}."
+            raise InputError(told, hint="Write NAME=VALUE.", option=name)
         if name == "array":
             from lowtide_providers.engines.slurm_text import read_array
 
@@ -302,7 +303,9 @@ def cpus_of(options: Mapping[str, str]) -> int:
     """
     nodes = _count(options.get("nodes", "1").partition("-")[0], "nodes")
     per_node = options.get("ntasks-per-node")
-    tasks = nodes * _count(per_node, "ntasks-per-node") if per_node else _count(options.get("ntasks", str(nodes)), "ntasks")
+    tasks = _count(options.get("ntasks", str(nodes)), "ntasks")
+    if per_node:
+        tasks = nodes * _count(per_node, "ntasks-per-node")
     return tasks * _count(options.get("cpus-per-task", "1"), "cpus-per-task")
 
 

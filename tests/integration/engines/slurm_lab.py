@@ -25,7 +25,7 @@ PARTITIONS = ("north", "south")
 """One node each; the first is the default."""
 CPUS_PER_NODE = 64
 _PATIENCE_S = 30.0
-_PERSONS_LAB = Path("/tmp/lowtide-slurm-lab")  # noqa: S108  where `start` keeps a lab, and `stop` finds it
+_PERSONS_LAB = Path("/tmp/lowtide-slurm-lab")
 
 _CONF = """\
 ClusterName=lab

@@ -64,6 +64,10 @@ class SlurmEngine:
     root: Path
     commands: SlurmCommands = field(default_factory=SlurmCommands)
 
+    def check(self, launch: Launch) -> None:
+        _check(launch)
+        self.commands.require("sbatch")
+
     def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
         _check(launch)
         folder = self._folder(key)

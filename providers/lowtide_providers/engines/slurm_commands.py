@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,6 +81,15 @@ class SlurmCommands:
         """As ``ask``, with the environment that the job is to find: the caller's zone of time is its own."""
         return self._run(("sbatch", *argv), self.base())
 
+    def require(self, command: str) -> None:
+        """Looks whether Slurm is here at all.
+
+        Raises:
+            Rejected: It is not.
+        """
+        if shutil.which(command, path=self.base().get("PATH")) is None:
+            raise _not_here(command)
+
     def base(self) -> dict[str, str]:
         """The environment without lowtide's own settings and without the keys of its sources."""
         environ = os.environ if self.environ is None else self.environ
@@ -100,12 +110,7 @@ class SlurmCommands:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise Rejected(
-                f"There is no command {command!r} here.",
-                provider="slurm",
-                operation=command,
-                hint="Run lowtide where Slurm's commands are (a login node), with them on PATH.",
-            ) from error
+            raise _not_here(command) from error
         except subprocess.TimeoutExpired as error:
             raise Unavailable(
                 f"Slurm's {command} has not answered within {self.timeout_s:g} s.",
@@ -122,6 +127,15 @@ class SlurmCommands:
         if ran.returncode == 0 and not re.search(COMPLAINTS[0][0], complaint):
             return ran.stdout
         raise complaint_of(command, complaint or ran.stdout.strip())
+
+
+def _not_here(command: str) -> Rejected:
+    return Rejected(
+        f"There is no command {command!r} here.",
+        provider="slurm",
+        operation=command,
+        hint="Run lowtide where Slurm's commands are (a login node), with them on PATH.",
+    )
 
 
 def complaint_of(command: str, said: str) -> LowtideError:

@@ -202,8 +202,11 @@ def read_script(text: str) -> ScriptOptions:
     return ScriptOptions(dict(_pairs(words)))
 
 
-def read_words(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def read_words(words: Sequence[str], *, also: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
     """Options at the head of a command line as ``sbatch`` would read them, and the words after them.
+
+    Args:
+        also: Names of further long options, which have values.
 
     Raises:
         InputError: An option is none of ``sbatch``, or has no value.
@@ -212,7 +215,7 @@ def read_words(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     while at < len(words) and words[at].startswith("-") and words[at] != "--":
         at += 1 + _takes_next(words[at])
     rest = list(words[at:])
-    return dict(_pairs(words[:at])), rest[1:] if rest[:1] == ["--"] else rest
+    return dict(_pairs(words[:at], also)), rest[1:] if rest[:1] == ["--"] else rest
 
 
 def _takes_next(word: str) -> bool:
@@ -227,7 +230,7 @@ def _takes_next(word: str) -> bool:
 _SWITCHES = ("wait", "parsable", "test-only")
 
 
-def _pairs(words: Sequence[str]) -> Iterable[tuple[str, str]]:
+def _pairs(words: Sequence[str], also: Sequence[str] = ()) -> Iterable[tuple[str, str]]:
     at = 0
     while at < len(words):
         word = words[at]
@@ -239,8 +242,8 @@ def _pairs(words: Sequence[str]) -> Iterable[tuple[str, str]]:
             equals = value
         else:
             name = ""
-        if name not in PASSED and name not in OURS and name not in FLAGS:
-            hint = nearest(name or word.strip("-"), [*PASSED, *OURS]) or "sbatch --help lists them."
+        if name not in PASSED and name not in OURS and name not in FLAGS and name not in also:
+            hint = nearest(name or word.strip("-"), [*PASSED, *OURS, *also]) or "sbatch --help lists them."
             raise InputError(f"{word!r} is not an option of sbatch that lowtide knows.", hint=hint, option=word)
         if equals:
             yield name, value
@@ -283,14 +286,14 @@ def gpus_of(options: Mapping[str, str]) -> tuple[str, int]:
     nodes = _count(options.get("nodes", "1").partition("-")[0], "nodes")
     tasks = _count(options.get("ntasks", "1"), "ntasks")
     for name, times in (("gpus", 1), ("gpus-per-node", nodes), ("gres", nodes), ("gpus-per-task", tasks)):
-        for part in options.get(name, "").split(","):
+        for part in filter(None, options.get(name, "").split(",")):
             kind, _, rest = part.partition(":")
             if name == "gres":
                 if kind not in ("gpu", "gres/gpu"):
                     continue
                 kind, _, rest = rest.partition(":")
             model, number = ("", kind) if kind.isdigit() else (kind, rest or "1")
-            if model or number:
+            if number != "0":
                 return model.partition("(")[0], times * _count(number.partition("(")[0] or "1", name)
     return "", 0
 

@@ -253,6 +253,8 @@ class SlurmEngine:
                 "instead: submit it with --checkpoints.",
                 key=key,
             ) from refused
+        if _part_names(folder, "again", ""):  # asked before, and on its way
+            return
         parts = [name.removeprefix("claim").removesuffix(".json") for name in _part_names(folder, "claim")]
         for part in parts:
             (folder / f"again{part}").touch()

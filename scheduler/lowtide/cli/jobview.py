@@ -77,6 +77,8 @@ def _when(record: JobRecord, now_utc: datetime) -> str:
         return f"{attempt.started_utc.astimezone():%H:%M}, {figures.duration(attempt.ran_s(now_utc))}"
     if attempt is not None and attempt.started_utc is not None:
         return f"since {attempt.started_utc.astimezone():%H:%M}"
+    if record.state == "starting" and record.plan.start_utc > now_utc:
+        return f"starts in {figures.duration((record.plan.start_utc - now_utc).total_seconds())}"
     return f"{record.changed_utc.astimezone():%H:%M}"
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lowtide.store import Store
     from lowtide.store.jobs import Attempt, JobRecord
 
-_KNOWN = ("JobID", "JobName", "Partition", "Account", "Elapsed", "ExitCode")
-_HEADS = (*_KNOWN, "Planned", "Used", "Slurm's", "Emissions", "State")
+_KNOWN = ("JobID", "JobName", "Partition", "Account", "State", "Elapsed", "ExitCode")
+_HEADS = (*_KNOWN, "Planned", "Used", "Quoted", "Emitted")
 _STATES = {
     "waiting": "PENDING",
     "starting": "PENDING",
@@ -60,8 +60,11 @@ def command(wanted: str, starttime: str, as_json: bool) -> None:
 
         click.echo(json.dumps(found, indent=2))
         return
-    rows = [_row(line) for line in found]
-    click.echo("\n".join(table(_HEADS, rows, left={0, 1, 2, 3, 10})))
+    click.echo("\n".join(table(_HEADS, [_row(line) for line in found], left={0, 1, 2, 3, 4})))
+    for line in found:
+        if line["engine_energy_kwh"] is not None:
+            own = figures.kwh(line["engine_energy_kwh"])
+            click.echo(f"job {line['job_id']}: Slurm's own meter says {own}, of whole nodes")
 
 
 def _since(text: str, now_utc: datetime) -> datetime:
@@ -104,20 +107,19 @@ def _line(record: JobRecord, attempt: Attempt | None, store: Store, now_utc: dat
 
 
 def _row(line: dict[str, Any]) -> tuple[str, ...]:
-    realised = figures.grams(line["emissions_g"])
     status = line["exit_status"]
     return (
         line["job_id"] or "-",
         line["name"][:12],
         line["partition"] or "-",
         line["account"] or "-",
+        line["state"],
         _elapsed(line["elapsed_s"]),
         "-" if status is None else f"{status}:0" if status <= 128 else f"0:{status - 128}",
-        f"{figures.kwh(line['planned_energy_kwh'])} {figures.grams(line['planned_emissions_g'])}",
+        figures.kwh(line["planned_energy_kwh"]),
         "-" if line["energy_kwh"] is None else figures.kwh(line["energy_kwh"]),
-        "-" if line["engine_energy_kwh"] is None else figures.kwh(line["engine_energy_kwh"]),
-        realised,
-        line["state"],
+        figures.grams(line["planned_emissions_g"]),
+        figures.grams(line["emissions_g"]),
     )
 
 

@@ -65,7 +65,7 @@ class QueueRow:
 
 def job_name(name: str, key: AttemptKey) -> str:
     """The name of a Slurm job, from which ``QueueRow.key`` finds the attempt."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80].replace(MARK, "lowtide_")  # the mark is the key's
     return f"{plain}.{MARK}{key}" if plain else f"{MARK}{key}"
 
 

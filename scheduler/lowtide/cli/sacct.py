@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _KNOWN = ("JobID", "JobName", "Partition", "Account", "State", "Elapsed", "ExitCode")
 _HEADS = (*_KNOWN, "Planned", "Used", "Quoted", "Emitted")
+_WORDS = (0, 1, 2, 3, 4)
+_MAY_LACK = (2, 3)
+"""Columns of words; and those that are left out where no job has anything in them."""
 _STATES = {
     "waiting": "PENDING",
     "starting": "PENDING",
@@ -60,7 +63,10 @@ def command(wanted: str, starttime: str, as_json: bool) -> None:
 
         click.echo(json.dumps(found, indent=2))
         return
-    click.echo("\n".join(table(_HEADS, [_row(line) for line in found], left={0, 1, 2, 3, 4})))
+    rows = [_row(line) for line in found]
+    shown = [at for at in range(len(_HEADS)) if at not in _MAY_LACK or any(row[at] != "-" for row in rows)]
+    left = {shown.index(at) for at in _WORDS if at in shown}
+    click.echo("\n".join(table([_HEADS[at] for at in shown], [[row[at] for at in shown] for row in rows], left=left)))
     for line in found:
         if line["engine_energy_kwh"] is not None:
             own = figures.kwh(line["engine_energy_kwh"])
@@ -110,7 +116,7 @@ def _row(line: dict[str, Any]) -> tuple[str, ...]:
     status = line["exit_status"]
     return (
         line["job_id"] or "-",
-        line["name"][:12],
+        line["name"][:10],
         line["partition"] or "-",
         line["account"] or "-",
         line["state"],

@@ -134,12 +134,15 @@ class SlurmLab:
         self._until(self._listens)  # a client that comes too early waits for seconds
         self._until(lambda: "UP" in self.ask("scontrol", "ping"))
 
-    def stop_controller(self) -> None:
-        """As a crash: nobody answers any more, and what runs runs on."""
+    def stop_controller(self, *, crash: bool = False) -> None:
+        """Nobody answers any more, and what runs runs on; in a crash it forgets what it had not saved, as starts."""
         controller = self._daemons.pop("slurmctld", None)
         if controller is not None:
-            controller.kill()
-            controller.wait()
+            if crash:
+                controller.kill()
+            else:
+                controller.terminate()
+            controller.wait(_PATIENCE_S)
 
     def ask(self, *argv: str) -> str:
         """What a command of Slurm prints."""

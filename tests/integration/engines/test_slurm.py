@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tests.integration.engines.slurm_lab import SlurmLab
 
 KEY = AttemptKey("7xk2ab.1")
-SAVES_S = 6.0
-"""The controller saves what it knows every five seconds, and forgets the rest when it is killed."""
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.usefixtures("slurm_lab")
 
@@ -170,7 +168,6 @@ def test_a_controller_that_is_away_is_told_of_in_every_call_and_loses_nothing(
 ) -> None:
     ref = engine.submit(launch(tmp_path), KEY)
     begun = until_begun(engine, tmp_path)
-    time.sleep(SAVES_S)
     slurm_lab.stop_controller()
     other = AttemptKey("7xk2ab.2")
     calls: dict[str, Callable[[], object]] = {
@@ -199,7 +196,6 @@ def test_what_ends_while_the_controller_is_away_is_known_afterwards(
 ) -> None:
     engine.submit(launch(tmp_path, "echo x >> starts; while [ ! -e end ]; do sleep 0.05; done; exit 6"), KEY)
     until_begun(engine, tmp_path)
-    time.sleep(SAVES_S)
     slurm_lab.stop_controller()
     (tmp_path / "end").touch()
     time.sleep(1.0)
@@ -210,12 +206,12 @@ def test_what_ends_while_the_controller_is_away_is_known_afterwards(
 def test_a_controller_killed_before_it_noted_the_start_runs_nothing_twice(
     engine: SlurmEngine, tmp_path: Path, slurm_lab: SlurmLab
 ) -> None:
-    time.sleep(SAVES_S)
+    time.sleep(6.0)  # it saves every few seconds: the job as waiting, and then its start
     engine.submit(launch(tmp_path), KEY)
     until_begun(engine, tmp_path)
-    slurm_lab.stop_controller()
+    slurm_lab.stop_controller(crash=True)
     slurm_lab.start_controller()
-    time.sleep(SAVES_S)
+    time.sleep(6.0)
     (tmp_path / "end").touch()
     ended(engine)  # Slurm may have ended it to start it anew: then it is lost, and the user is asked
     assert starts(tmp_path) == 1

@@ -264,7 +264,6 @@ def test_whose_signal_it_was_is_asked_of_slurm() -> None:
     ],
 )
 def test_what_the_books_say(books: tuple[str, ...], state: str, status: int | None, why: str) -> None:
-    report = report_of(
-        Attempt(KEY, "12"), NOON.timestamp(), lambda _: dict(zip(("JobState", "ExitCode", "NodeList"), books))
-    )
+    told = dict(zip(("JobState", "ExitCode", "NodeList"), books, strict=False))
+    report = report_of(Attempt(KEY, "12"), NOON.timestamp(), lambda _: told)
     assert (report.state, report.exit_status, report.why) == (state, status, why)

@@ -42,6 +42,19 @@ VERBS = {
 the same line (a test holds it)."""
 
 
+_TOGETHER = {
+    "sbatch": (("sbatch", "sacct"), "For Slurm: plan a batch script; list with emissions."),
+    "pause": (("pause", "resume"), "Pause a running job; let a paused one run on."),
+}
+"""Verbs that share a line of the list, so that it fits a screen; by the first of them."""
+
+
+def _listed() -> list[tuple[tuple[str, ...], str]]:
+    """The lines of the list of verbs."""
+    others = {verb for names, _ in _TOGETHER.values() for verb in names[1:]}
+    return [_TOGETHER.get(verb, ((verb,), line)) for verb, line in VERBS.items() if verb not in others]
+
+
 class LazyGroup(click.Group):
     """A group that knows its verbs' names and help lines, and imports a verb only to run it."""
 
@@ -65,7 +78,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(", ".join(names), line) for names, line in _listed()])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

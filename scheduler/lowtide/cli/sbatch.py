@@ -11,9 +11,9 @@ from lowtide.asking import plan_request
 from lowtide.assembly.quote import quote
 from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
+from lowtide.cli.submit import require_handed_over
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
-from lowtide_core.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,16 +58,9 @@ def command(words: Sequence[str]) -> int:
     with wiring.store() as store:
         record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="sbatch")
         record = hand_over(wiring.actor(store, "sbatch"), record, now_utc)
-    if record.state == "failed":
-        raise InputError(record.why)
-    if record.attempt is None or record.attempt.ref is None:
-        raise Unavailable(
-            f"Job {record.job_id} is kept, but Slurm does not have it yet, {record.why}",
-            provider="slurm",
-            operation="sbatch",
-            hint=f"lowtide serve or tick gives it to Slurm; lowtide cancel {record.job_id} takes it back.",
-        )
-    click.echo(record.attempt.ref if batch.parsable else f"Submitted batch job {record.attempt.ref}")
+    require_handed_over(record)
+    ref = "" if record.attempt is None else record.attempt.ref
+    click.echo(ref if batch.parsable else f"Submitted batch job {ref}")
     click.echo(f"lowtide: job {record.job_id}, {_planned(record.plan, now_utc)}", err=True)
     return 0
 

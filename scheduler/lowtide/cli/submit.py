@@ -16,6 +16,7 @@ from lowtide.cli.options import Sectioned, asked_options, json_option, signal_op
 from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
+from lowtide_core.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +86,8 @@ def command(
     with wiring.store() as store:
         record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="submit")
         record = hand_over(wiring.actor(store, "submit"), record, now_utc)
+        if not wait:
+            require_handed_over(record)
         if not as_json:
             click.echo(_accepted(record, store, now_utc, waits_here=wait))
         if wait:
@@ -101,9 +104,7 @@ def command(
             click.echo(json.dumps(job_json(record, store), indent=2))
         elif wait:
             click.echo(f"job {record.job_id} {record.state}: {record.why}")
-    if not wait:
-        return 2 if record.state == "failed" else 0
-    return 0 if record.state == "done" else 1
+    return 0 if not wait or record.state == "done" else 1
 
 
 def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
@@ -120,15 +121,29 @@ def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here:
     return f"{first}\n{'it runs from here' if waits_here else who_begins(record, store, now_utc)}"
 
 
+def require_handed_over(record: JobRecord) -> None:
+    """Says so where an engine with a queue of its own does not have the job that it was just given.
+
+    Raises:
+        InputError: It refuses the job.
+        Unavailable: It does not answer; the job is kept, and given to it later.
+    """
+    if record.state == "failed":
+        raise InputError(record.why)
+    if record.state == "starting" and record.attempt is not None and record.attempt.ref is None:
+        raise Unavailable(
+            f"Job {record.job_id} is kept, but {record.spec.engine} does not have it yet, {record.why}",
+            provider=record.spec.engine,
+            operation="submit",
+            hint=f"lowtide serve or tick tries again; lowtide cancel {record.job_id} takes it back.",
+        )
+
+
 def who_begins(record: JobRecord, store: Store, now_utc: datetime) -> str:
     """Who starts this job: its engine, where that keeps a queue and has it, else whoever is there."""
     attempt = record.attempt
-    if record.state == "failed":
-        return f"{record.spec.engine} refuses it: {record.why}"
     if record.state != "starting" or attempt is None:
         return who_runs(store, now_utc)
-    if attempt.ref is None:
-        return f"{record.spec.engine} does not have it yet, {record.why}\n{who_runs(store, now_utc)}"
     later = "" if store.services.alive(now_utc) else "; lowtide serve, or tick from cron, follows and settles it"
     return f"{attempt.engine} has it as {attempt.ref} and begins it{later}"
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LEAD_S = 5.0
 """A begin time nearer than this is left out: Slurm takes one that lies in the past as none, but says so to nobody."""
+_REVOKED_S = 10
+"""A requeued job is refused by its node in the second in which its first credential was revoked, and then has failed.
+Slurm itself waits two minutes."""
 NEVER = EngineRef("never submitted")
 
 _SCRIPT = """\
@@ -138,8 +141,8 @@ class SlurmEngine:
             for job in sorted({row.job for row in rows if row.state == "SUSPENDED"}):
                 self._tell("scontrol", "resume", job)
             if _part_files(folder, "claim"):
-                for job in sorted({row.job for row in rows if row.held}):  # it was requeued: back into the queue, now
-                    self._tell("scontrol", "update", f"JobId={job}", "Requeue=0", "StartTime=now")
+                for job in sorted({row.job for row in rows if row.held}):  # it was requeued: back into the queue
+                    self._tell("scontrol", "update", f"JobId={job}", "Requeue=0", f"StartTime=now+{_REVOKED_S}")
                     self._tell("scontrol", "release", job)
             with suppress(FileNotFoundError):
                 (folder / "suspend").unlink()

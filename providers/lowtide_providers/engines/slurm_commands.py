@@ -28,7 +28,7 @@ COMPLAINTS: tuple[tuple[str, Kind, str], ...] = (
     # what a command says (a pattern), what that is, what to do
     (r"[Uu]nable to contact slurm (controller|database)|connect failure", Unavailable, _NO_ANSWER),
     (r"[Ss]ocket timed out|Connection (timed out|refused|reset)|Zero Bytes", Unavailable, _NO_ANSWER),
-    (r"Unexpected message received", Unavailable, _NO_ANSWER),
+    (r"Unexpected m(essage received|issing socket)|slurm_msg_sendto|[Cc]ommunication", Unavailable, _NO_ANSWER),
     (r"temporarily unable to accept job|[Tt]ransport endpoint|Resource temporarily", Unavailable, _NO_ANSWER),
     (r"Unable to process configuration|cannot stat file|DNS SRV|ClusterName needs", Unavailable, _NO_ANSWER),
     (r"[Mm]unge|[Aa]uthentication|credential", Rejected, "Is munged running here, with the cluster's key?"),

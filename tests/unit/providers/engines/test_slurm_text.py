@@ -110,6 +110,7 @@ def test_what_is_no_array(text: str) -> None:
     [
         ("squeue: error: slurm_load_jobs: Unable to contact slurm controller (connect failure)", Unavailable),
         ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", Unavailable),
+        ("slurm_msg_sendto: address:port=127.0.0.1:1 msg_type=2003: Unexpected missing socket error", Unavailable),
         ("sbatch: error: invalid partition specified: mars", InputError),
         ("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", InputError),
         ("sbatch: error: Batch job submission failed: Invalid qos specification", InputError),

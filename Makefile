@@ -7,11 +7,12 @@ EXAMPLES ?= 10000
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-sampler soak lock clean
+.PHONY: help demo test test-engines lint format bench bench-sampler soak lock clean
 
 help:
 	@echo "make demo    show the whole path on this machine, in a minute"
 	@echo "make test    run the tests, with coverage"
+	@echo "make test-engines  install real engines on Debian (as root), and run their tests"
 	@echo "make lint    style, types, import contracts"
 	@echo "make format  put the sources in order"
 	@echo "make bench   print how fast it is, each figure beside its bar"
@@ -40,6 +41,11 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n auto --cov --cov-report=term
+
+# Each engine's line installs what it needs where that can be done; its tests are skipped, with the reason, where not.
+test-engines: $(VENV)/.dev
+	@$(BIN)/python tests/integration/engines/slurm_lab.py install || true
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -k slurm tests/contract/test_engines.py tests/integration/engines tests/docs/test_slurm_page.py
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lowtide_providers.signals.keys import KEY_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.engines.slurm_lab import SlurmLab
 
 _FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS")
 
@@ -33,3 +39,26 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("LOWTIDE_TEST_DATA is not set: it names the folder of measured series")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def _slurm_of_the_session() -> Iterator[SlurmLab]:
+    from tests.integration.engines.slurm_lab import SlurmLab, why_not
+
+    reason = why_not()
+    if reason:
+        pytest.skip(f"no Slurm for tests: {reason}")
+    lab = SlurmLab()
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop()
+
+
+@pytest.fixture
+def slurm_lab(_slurm_of_the_session: SlurmLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLab]:
+    """A Slurm with real daemons, without jobs; skipped with the reason where that cannot be had."""
+    monkeypatch.setenv("SLURM_CONF", str(_slurm_of_the_session.conf))
+    yield _slurm_of_the_session
+    _slurm_of_the_session.forget()

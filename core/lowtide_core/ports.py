@@ -82,10 +82,82 @@ class Suspendable(Protocol):
 
 
 @runtime_checkable
+class Movable(Protocol):
+    """An engine with a queue of its own: it takes launches ahead of their time, and begins none before it."""
+
+    def move(self, key: AttemptKey, begin_utc: datetime | None) -> None:
+        """Let what waits begin from then on; None keeps it waiting until it is moved again.
+
+        Silent for what does not wait: that is told by ``observe``.
+        """
+        ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """An engine that can say at once what it would refuse at night."""
+
+    def check(self, launch: Launch) -> None:
+        """Refuses what ``submit`` would refuse, as far as that can be told without asking the engine's system.
+
+        Raises:
+            InputError: An option that it does not know, or a command that cannot be started.
+            Rejected: What it works with is not installed here.
+        """
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that measures energy itself."""
+
+    def energies_j(self, keys: Sequence[AttemptKey]) -> Mapping[AttemptKey, float]:
+        """What the engine says that attempts used, of those that it can tell of; J.
+
+        Of whole nodes, as engines measure: it stands beside our own figure, and is never added to it.
+        """
+        ...
+
+
+@runtime_checkable
 class Logged(Protocol):
     """An engine that keeps what a launch printed."""
 
-    def log_path(self, key: AttemptKey) -> str: ...
+    def log_path(self, key: AttemptKey) -> str:
+        """Where it lies on this machine, fetched if need be; there is no such file where nothing was printed."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """An engine that shares no files with us: it runs the bare command under ``Launch.sampler``, if at all."""
+
+    def check(self, launch: Launch) -> None:
+        """Refuses at once what ``submit`` would refuse at night.
+
+        Raises:
+            InputError: An option that it does not know, or that is missing.
+        """
+        ...
+
+    def fetch_journals(self, key: AttemptKey) -> tuple[bytes, ...]:
+        """The sampler's journals of what has ended, one for each time that it was started; the last may be cut off.
+
+        Raises:
+            NoData: It is lost, or it was never to be measured; the message says which and why.
+        """
+        ...
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A ``Suspendable`` that holds by ending what runs, and resumes by starting it anew.
+
+    What does not checkpoint would lose its work: to suspend it is ``Rejected``.
+    """
+
+    @property
+    def restarts(self) -> bool: ...
 
 
 @runtime_checkable

@@ -25,6 +25,8 @@ class Settings:
         home_pue: Facility over IT energy at home.
         home_jobs: How many jobs the machine at home is to run at once; None is no limit.
         home_power: IT power that jobs may draw there together; W, None is no limit.
+        slurm_slack: How much later than at once a batch script's job may finish where it does not say; s, None is not
+            set.
         database: Path or SQLAlchemy URL of the job store.
         signals: Chain of sources to try, first to last; empty is the built-in chain.
         record: Zones whose intensities ``serve`` and ``signals record`` keep; empty is home's.
@@ -39,6 +41,7 @@ class Settings:
     home_pue: float = 1.0
     home_jobs: int | None = None
     home_power: float | None = None
+    slurm_slack: float | None = None
     database: str = ""
     signals: tuple[str, ...] = ()
     record: tuple[str, ...] = ()
@@ -73,7 +76,11 @@ class Paths:
 
     @property
     def local_engine(self) -> Path:
-        return self.state / "engine-local"
+        return self.engine("local")
+
+    def engine(self, name: str) -> Path:
+        """The folder in which the engine of that name keeps what it needs."""
+        return self.state / f"engine-{name}"
 
 
 def paths(environ: Mapping[str, str]) -> Paths:
@@ -289,6 +296,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "home_pue": _pue,
     "home_jobs": _jobs,
     "home_power": _power_w,
+    "slurm_slack": lambda value: parse_duration_s(str(value)),
     "database": _text,
     "signals": _texts,
     "record": _texts,

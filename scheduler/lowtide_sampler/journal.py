@@ -229,7 +229,7 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
             return None
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
-        end = {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
+        end = lost_end(records, now_utc_s)
         size = os.fstat(fd).st_size
         broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         os.write(fd, (b"\n" if broken else b"") + encode(end))
@@ -238,6 +238,11 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
         return None
     finally:
         os.close(fd)
+
+
+def lost_end(records: JournalRecords, now_utc_s: float) -> dict[str, Any]:
+    """The last line of a journal that its sampler cannot end any more."""
+    return {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
 
 
 def _tail_s(records: JournalRecords, now_utc_s: float) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
 from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import read_journal, replay
+from lowtide_sampler.journal import lost_end, read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
 
@@ -236,14 +236,20 @@ def _line_of(pid: int) -> list[int]:
     return line
 
 
-def replay_run(directory: str | os.PathLike[str], run_id: str) -> dict[str, Any]:
+def replay_run(directory: str | os.PathLike[str], run_id: str, lost_utc_s: float | None = None) -> dict[str, Any]:
     """The result of a run in a spool; that of a reader holds the CPU seconds of all ranks of its node.
 
+    Args:
+        directory: The spool.
+        run_id: The run.
+        lost_utc_s: When its sampler was known to be gone, by whoever knows: a journal without an end is then a lost one.
     Raises:
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.
     """
     records = read_journal(os.path.join(directory, run_id + _SUFFIX))
+    if records.end is None and lost_utc_s is not None and records.header is not None:
+        records = records._replace(end=lost_end(records, lost_utc_s))
     if records.header is None or "rank" not in records.header:
         return replay(records)
     rank = records.header["rank"]

@@ -14,6 +14,7 @@ from lowtide.testing.engines import FakeEngine
 from lowtide_core.launches import AttemptKey, EngineReport, Launch
 from lowtide_core.ports import Engine, Suspendable
 from lowtide_providers.engines.local import LocalEngine
+from lowtide_providers.engines.slurm import SlurmEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +83,17 @@ class LocalRig:
 
 
 @dataclass
+class SlurmRig(LocalRig):
+    """The same commands, as jobs of a real Slurm."""
+
+    def __post_init__(self) -> None:
+        self.engine = SlurmEngine(self.folder / "engine")
+
+    def is_awake(self, key: AttemptKey) -> bool:
+        return any(LocalRig.is_awake(self, key) for _ in range(3))  # the daemon of its node takes a moment
+
+
+@dataclass
 class FakeRig:
     engine: FakeEngine = field(default_factory=FakeEngine)
 
@@ -99,9 +111,16 @@ class FakeRig:
         return report.state == "running" and not report.suspended
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(params=["local", "fake", "slurm"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    made: Rig = LocalRig(tmp_path) if request.param == "local" else FakeRig()
+    if request.param == "slurm":
+        request.getfixturevalue("slurm_lab")
+    kinds: dict[str, Callable[[], Rig]] = {
+        "local": lambda: LocalRig(tmp_path),
+        "fake": FakeRig,
+        "slurm": lambda: SlurmRig(tmp_path),
+    }
+    made = kinds[request.param]()
     yield made
     for key in {*made.starts(), KEY, OTHER}:  # nothing of a failed test is left running
         made.engine.cancel(AttemptKey(key))

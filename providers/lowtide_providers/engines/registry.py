@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lowtide_core.ports import Engine
 
 GROUP = "lowtide.engines"
-PLANNED = ("slurm", "ray", "kubernetes", "aws", "gcp", "azure")
+PLANNED = ("ray", "kubernetes", "aws", "gcp", "azure")
 """Named in the design; they are not in this version."""
 
 
@@ -28,12 +28,16 @@ def build_engine(name: str, root: Path) -> Engine:
         from lowtide_providers.engines.local import LocalEngine
 
         return LocalEngine(root)
+    if name == "slurm":
+        from lowtide_providers.engines.slurm import SlurmEngine
+
+        return SlurmEngine(root)
     from importlib.metadata import entry_points
 
     points = entry_points(group=GROUP)
     if name in points.names:
         return _load(points[name])(root)
-    known = ["local", *points.names]
+    known = ["local", "slurm", *points.names]
     if name in PLANNED:
         raise InputError(
             f"The engine {name!r} is not in this version.", hint=f"There is {', '.join(known)}.", engine=name

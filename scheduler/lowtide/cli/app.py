@@ -20,12 +20,14 @@ VERBS = {
     "plan": "Say when and where a job emits least; start nothing.",
     "plan-fleet": "Plan a file of jobs together, under capacities.",
     "submit": "Plan a job and have it run at the planned time.",
+    "sbatch": "As submit, for a batch script of Slurm.",
     "jobs": "List jobs.",
     "show": "Show one job: plan, attempts, events.",
     "logs": "Print what a job printed.",
     "cancel": "Cancel jobs that wait or run.",
     "pause": "Pause a running job.",
     "resume": "Let a paused job run on.",
+    "sacct": "Slurm jobs with planned and realised emissions.",
     "report": "Compare what was planned with what came.",
     "backtest": "Replay the past: what lowtide would have saved.",
     "run": "Run a command now and measure its energy.",
@@ -42,6 +44,19 @@ VERBS = {
 }
 """Help line of each verb; the module ``lowtide.cli.<verb>``, a dash being an underline, holds its command with
 the same line (a test holds it)."""
+
+
+_TOGETHER = {
+    "sbatch": (("sbatch", "sacct"), "For Slurm: plan a batch script; list with emissions."),
+    "pause": (("pause", "resume"), "Pause a running job; let a paused one run on."),
+}
+"""Verbs that share a line of the list, so that it fits a screen; by the first of them."""
+
+
+def _listed() -> list[tuple[tuple[str, ...], str]]:
+    """The lines of the list of verbs."""
+    others = {verb for names, _ in _TOGETHER.values() for verb in names[1:]}
+    return [_TOGETHER.get(verb, ((verb,), line)) for verb, line in VERBS.items() if verb not in others]
 
 
 class LazyGroup(click.Group):
@@ -67,7 +82,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(", ".join(names), line) for names, line in _listed()])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -77,6 +77,8 @@ def _when(record: JobRecord, now_utc: datetime) -> str:
         return f"{attempt.started_utc.astimezone():%H:%M}, {figures.duration(attempt.ran_s(now_utc))}"
     if attempt is not None and attempt.started_utc is not None:
         return f"since {attempt.started_utc.astimezone():%H:%M}"
+    if record.state == "starting" and record.plan.start_utc > now_utc:
+        return f"starts in {figures.duration((record.plan.start_utc - now_utc).total_seconds())}"
     return f"{record.changed_utc.astimezone():%H:%M}"
 
 
@@ -131,6 +133,8 @@ def job_json(record: JobRecord, store: Store) -> dict[str, Any]:
                 "paused_s": attempt.paused_s,
                 "paused_utc": iso_utc(attempt.paused_utc) if attempt.paused_utc else None,
                 "why": attempt.why,
+                "identity": dict(attempt.identity),
+                "engine_energy_j": attempt.engine_energy_j,
             }
             for attempt in record.attempts
         ],

@@ -16,6 +16,7 @@ from lowtide.cli.options import Sectioned, asked_options, json_option, signal_op
 from lowtide.jobs.states import FINAL, IN_FLIGHT
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
+from lowtide_core.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ _POLL_S = 1.0
 @asked_options
 @signal_option()
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="For the engine: partition=gpu.")
+@click.option("--checkpoints", is_flag=True, help="Started anew it goes on from what it has saved.")
 @click.option("--retries", default=0, show_default=True, metavar="N", help="Run again if an attempt is lost.")
 @click.option("--name", default="", metavar="TEXT", help="A name for tables and reports.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="For the job; kept, so no secrets.")
@@ -43,6 +46,8 @@ def command(
     argv: Sequence[str],
     signal: str,
     engine: str,
+    options: Sequence[str],
+    checkpoints: bool,
     retries: int,
     name: str,
     environment: Sequence[str],
@@ -53,7 +58,8 @@ def command(
     **typed: object,
 ) -> int:
     from lowtide.dispatch.pausing import require_suspendable
-    from lowtide.service.submitting import Order, parse_environment, submit
+    from lowtide.dispatch.start import hand_over
+    from lowtide.service.submitting import Order, check_engine, parse_environment, submit
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
@@ -63,7 +69,6 @@ def command(
     if asked.pausable:
         require_suspendable(engine, runner)
     request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc, key=key)
-    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     order = Order(
         argv=tuple(argv),
         working_dir=os.path.abspath(working_dir or os.curdir),  # noqa: PTH100  a text, as the engine will get it
@@ -73,9 +78,16 @@ def command(
         name=name,
         signal=signal,
         key=key,
+        options=parse_environment(options, "--option partition=gpu"),
+        checkpoints=checkpoints,
     )
+    check_engine(runner, order)
+    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     with wiring.store() as store:
         record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="submit")
+        record = hand_over(wiring.actor(store, "submit"), record, now_utc)
+        if not wait:
+            require_handed_over(record)
         if not as_json:
             click.echo(_accepted(record, store, now_utc, waits_here=wait))
         if wait:
@@ -106,7 +118,34 @@ def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here:
     if record.spec.manner.widths is not None:
         when += f", at width {plan.segments[0].width}"
     first = f"job {record.job_id} {starts} {when} · quote {figures.grams(plan.emissions_g)}{band}{saves}"
-    return f"{first}\n{'it runs from here' if waits_here else who_runs(store, now_utc)}"
+    return f"{first}\n{'it runs from here' if waits_here else who_begins(record, store, now_utc)}"
+
+
+def require_handed_over(record: JobRecord) -> None:
+    """Says so where an engine with a queue of its own does not have the job that it was just given.
+
+    Raises:
+        InputError: It refuses the job.
+        Unavailable: It does not answer; the job is kept, and given to it later.
+    """
+    if record.state == "failed":
+        raise InputError(record.why)
+    if record.state == "starting" and record.attempt is not None and record.attempt.ref is None:
+        raise Unavailable(
+            f"Job {record.job_id} is kept, but {record.spec.engine} does not have it yet, {record.why}",
+            provider=record.spec.engine,
+            operation="submit",
+            hint=f"lowtide serve or tick tries again; lowtide cancel {record.job_id} takes it back.",
+        )
+
+
+def who_begins(record: JobRecord, store: Store, now_utc: datetime) -> str:
+    """Who starts this job: its engine, where that keeps a queue and has it, else whoever is there."""
+    attempt = record.attempt
+    if record.state != "starting" or attempt is None:
+        return who_runs(store, now_utc)
+    later = "" if store.services.alive(now_utc) else "; lowtide serve, or tick from cron, follows and settles it"
+    return f"{attempt.engine} has it as {attempt.ref} and begins it{later}"
 
 
 def who_runs(store: Store, now_utc: datetime) -> str:

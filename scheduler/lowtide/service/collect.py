@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glob import escape as glob_escape
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError
@@ -20,9 +21,13 @@ MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
 """States of jobs that have ended and may have used energy."""
 
 
-def journal_result(spool: Path, run_id: str) -> dict[str, Any] | None:
+def journal_result(spool: Path, run_id: str, lost_utc: datetime | None = None) -> dict[str, Any] | None:
     """What the sampler's journal of a run says; None where there is none, or its first line is gone.
 
+    Args:
+        spool: Where journals lie.
+        run_id: The run.
+        lost_utc: When its sampler was known to be gone; a journal without an end is then a lost one.
     Raises:
         InputError: The journal is there and may not be read.
     """
@@ -30,7 +35,7 @@ def journal_result(spool: Path, run_id: str) -> dict[str, Any] | None:
     from lowtide_sampler.ranks import replay_run
 
     try:
-        return replay_run(spool, run_id)
+        return replay_run(spool, run_id, None if lost_utc is None else lost_utc.timestamp())
     except (FileNotFoundError, NotADirectoryError, JournalError):
         return None
     except OSError as error:
@@ -52,33 +57,64 @@ def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
 
 
 def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> tuple[str, ...]:
-    """Keeps the result of every attempt of an ended job that has a journal and is not in the store yet.
+    """Keeps the result of every run of an ended job's attempts that has a journal and is not in the store yet.
 
     A journal that its sampler could not end, because it was killed, is closed first: its result then says so, and its
     band holds what came after the last reading. Of several ranks on a node only the one that read its counters has
-    energy; each further node of the attempt has such a run too.
+    energy. An attempt that ran and left no journal is told of, once.
     """
     kept = []
     known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
     for attempt in record.attempts:
-        for run_id in (attempt.key, *_of_other_nodes(spool, attempt.key)):
-            result = None if run_id in known else _ended_result(spool, run_id)
+        runs = runs_of(spool, attempt.key)
+        for run_id in runs:
+            result = None if run_id in known else _ended_result(spool, run_id, now_utc)
             if result is not None and result["energy_j"] is not None:  # else another rank's result holds its energy
                 store.readings.add(run_id, record.job_id, attempt.number, result, now_utc)
                 kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
-    return tuple(kept)
+        if not runs and attempt.started_utc is not None and attempt == record.attempt:
+            kept += _tell_lost(store, spool, record, now_utc)
+    return tuple(dict.fromkeys(kept))
 
 
-def _ended_result(spool: Path, run_id: str) -> dict[str, Any] | None:
-    from lowtide_sampler.journal import recover
+def runs_of(spool: Path, key: AttemptKey) -> list[str]:
+    """The runs of an attempt that have a journal.
+
+    One, ``KEY``; or one for each part that its engine ran it in: a task of an array ``KEY.t3``, a further start
+    ``KEY.r1``, a further node ``KEY.n1``. A rank that reads no counters has a journal too, which may also be ``KEY.r1``.
+    """
+    part = re.compile(rf"{re.escape(key)}(\.[trn]\d+)*\.jsonl")
+    try:
+        names = os.listdir(spool)  # noqa: PTH208  a spool may hold many
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(
+            f"The journals in {spool} cannot be looked for: {error.strerror}.", hint=f"Make {spool} readable."
+        ) from error
+    return sorted(name.removesuffix(".jsonl") for name in names if part.fullmatch(name))
+
+
+def _ended_result(spool: Path, run_id: str, now_utc: datetime) -> dict[str, Any] | None:
+    """What a run that is over says; None where its journal says nothing, or its sampler is still here."""
+    from lowtide_sampler.journal import read_journal, recover
 
     result = journal_result(spool, run_id)
     if result is not None and result["end"] == "open":
         recover(spool)
         result = journal_result(spool, run_id)
-    return result if result is not None and result["end"] != "open" else None
+    if result is None or result["end"] != "open":
+        return result
+    header = read_journal(spool / f"{run_id}.jsonl").header
+    if header is None or header["host"] == os.uname().nodename:
+        return None
+    # Another node's journal, which nobody there will close; its engine says that the run is over.
+    return journal_result(spool, run_id, lost_utc=now_utc)
 
 
-def _of_other_nodes(spool: Path, key: AttemptKey) -> list[str]:
-    """Runs of one attempt on further nodes, each by the rank that reads its node's counters: ``KEY.n1``, ..."""
-    return sorted(path.stem for path in spool.glob(f"{glob_escape(key)}.n*.jsonl"))
+def _tell_lost(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> list[str]:
+    said = f"its journal is not in {spool}: what it used is not known"
+    if said in record.why:
+        return []
+    store.jobs.note(record, at_utc=now_utc, who="collect", why=f"{record.why}; {said}")
+    return [f"job {record.job_id}: {said}"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.spec import JobSpec
 from lowtide.store.archive import Question, question_to_text
 from lowtide.store.jobs import NewPlan
 from lowtide_core.errors import InputError
+from lowtide_core.launches import Launch
 from lowtide_core.places import LOCAL
+from lowtide_core.ports import Checking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lowtide.assembly.quote import Quote
     from lowtide.store import Store
     from lowtide.store.jobs import JobRecord
+    from lowtide_core.ports import Engine
 
 _KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "CONDA_PREFIX")
 """Of the submitter's environment: what finds programs. Anything else may be a secret and is given with ``--env``."""
@@ -32,6 +35,7 @@ class Order:
 
     Attributes:
         environment: Variables given explicitly; they are kept in the store, so no secret belongs there.
+        options, checkpoints: See ``JobSpec``.
         key: The submitter's own name for this very submission: the same key again is the same job.
     """
 
@@ -43,6 +47,8 @@ class Order:
     name: str = ""
     signal: str = ""
     key: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: bool = False
 
 
 def submit(
@@ -57,9 +63,9 @@ def submit(
         InputError: The command cannot be found, or its engine does not run where the plan says.
     """
     request, plan = found.request, found.plan
-    if order.engine == "local" and any(place.region != LOCAL for place in request.places):
+    if order.engine in ("local", "slurm") and any(place.region != LOCAL for place in request.places):
         raise InputError(
-            f"The engine 'local' runs jobs on this machine, not in {request.places[0].region}.",
+            f"The engine {order.engine!r} runs jobs here, not in {request.places[0].region}.",
             hint="Give --zone, or leave the place out to run at home.",
         )
     _require_runnable(found, order.engine)
@@ -86,6 +92,8 @@ def submit(
         judgement=request.judgement,
         bandwidth_gb_per_s=request.bandwidth_gb_per_s,
         name=order.name,
+        options=order.options,
+        checkpoints=order.checkpoints,
         environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
     )
     vintages = store.signals.add_all(found.gathered.series)
@@ -102,6 +110,22 @@ def submit(
             job=record.job_id,
         )
     return record
+
+
+def check_engine(engine: Engine, order: Order) -> None:
+    """Refuses now what the engine would refuse at night.
+
+    Raises:
+        InputError, Rejected: See ``Checking``; or options for an engine that has none.
+    """
+    if isinstance(engine, Checking):
+        engine.check(Launch("", tuple(order.argv) or ("true",), order.working_dir, options=order.options))
+    elif order.options:
+        raise InputError(
+            f"The engine {order.engine!r} has no options.",
+            hint=f"Leave out {', '.join(order.options)}.",
+            engine=order.engine,
+        )
 
 
 def _require_runnable(found: Quote, engine: str) -> None:
@@ -144,7 +168,7 @@ def require_command(argv: Sequence[str], working_dir: str, environ: Mapping[str,
         )
 
 
-def parse_environment(given: Sequence[str]) -> dict[str, str]:
+def parse_environment(given: Sequence[str], example: str = "--env SEED=7") -> dict[str, str]:
     """``NAME=VALUE`` pairs.
 
     Raises:
@@ -154,6 +178,6 @@ def parse_environment(given: Sequence[str]) -> dict[str, str]:
     for item in given:
         name, equals, value = item.partition("=")
         if not equals or not name:
-            raise InputError(f"{item.partition('=')[0]!r} is not NAME=VALUE.", hint="Write --env SEED=7.")
+            raise InputError(f"{item.partition('=')[0]!r} is not NAME=VALUE.", hint=f"Write {example}.")
         pairs[name] = value
     return pairs

@@ -107,3 +107,27 @@ class FakeEngine:
         if error is not None and not after:
             raise error
         return error
+
+
+@dataclass(slots=True)
+class FakeQueue(FakeEngine):
+    """A ``FakeEngine`` with a queue of its own: ``Movable``. What it accepts begins when ``begin`` is called."""
+
+    starts_at_once: bool = False
+
+    def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
+        known = key in self._reports
+        ref = FakeEngine.submit(self, launch, key)
+        if not known:
+            self._reports[key] = replace(self._reports[key], queued=True, begin_utc=launch.begin_utc)
+        return ref
+
+    def move(self, key: AttemptKey, begin_utc: datetime | None) -> None:
+        report = self._reports.get(key)
+        if report is not None and report.state == "accepted":
+            held = begin_utc is None
+            self._reports[key] = replace(report, suspended=held, begin_utc=None if held else begin_utc)
+
+    def begin(self, key: AttemptKey) -> None:
+        self._reports[key] = replace(self._reports[key], queued=False, begin_utc=None)
+        FakeEngine.begin(self, key)

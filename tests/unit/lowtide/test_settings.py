@@ -128,7 +128,7 @@ def test_paths_follow_xdg_and_can_be_moved(tmp_path: Path) -> None:
 
 def test_every_setting_can_be_given_in_the_environment(environ: dict[str, str]) -> None:
     samples = {"home": "DE", "home_gpus": "A100", "home_pue": "1.2", "home_jobs": "2",
-               "home_power": "2kW", "database": "/d", "signals": "static", "record": "DE,FR",
+               "home_power": "2kW", "slurm_slack": "24h", "database": "/d", "signals": "static", "record": "DE,FR",
                "offline": "1", "http_timeout_s": "3s", "electricitymaps_token": "t",
                "watttime_user": "u", "watttime_password": "p",
                "eia_key": "e", "entsoe_token": "n", "openelectricity_key": "o",

@@ -20,12 +20,48 @@ EngineState = Literal["absent", "accepted", "running", "ended", "vanished"]
 the engine cannot say how it ended, so it must never be started again unasked."""
 
 
+SPOOL_WORD = "{spool}"
+"""In the words of a ``NodeProgram``: the folder on the node whose journal comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a launch needs of its node; None: nobody said.
+
+    Attributes:
+        cpus: Threads that it keeps busy. memory_gb: 1e9 bytes each. gpu: Model as in the facts; empty for any.
+    """
+
+    cpus: float | None = None
+    memory_gb: float | None = None
+    gpu: str = ""
+    gpu_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgram:
+    """A single-file Python program under which a launch runs on a node that has nothing of ours.
+
+    Attributes:
+        path: Where it lies here; the engine brings it along.
+        words: Its arguments before the command; ``SPOOL_WORD`` stands for the folder of its journal.
+    """
+
+    path: str
+    words: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A command to start once. ``argv`` is what the engine runs, already wrapped with the sampler by the caller.
 
     Attributes:
         wrapped: The first process of ``argv`` only watches the command: it stays awake while the rest is suspended.
+        needs, region: What it asks of its node, and the place that was planned; ``local`` where no other was.
+        checkpoints: Ended and started anew it goes on from what it has saved.
+        options: What its user told the engine, by the engine's own names.
+        sampler: For engines that share no files with us (``Remote``): there ``argv`` is the bare command, and runs
+            under this program. None: it is not measured.
     """
 
     job_id: str
@@ -34,6 +70,11 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_grace_s: float = 10.0
     wrapped: bool = False
+    needs: Needs = Needs()
+    region: str = "local"
+    checkpoints: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    sampler: NodeProgram | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +82,7 @@ class EngineReport:
     """What an engine knows of one attempt.
 
     Attributes:
+        queued: It is ``accepted``, and the engine will start it by itself: nobody need submit it again.
         suspended: It is ``running``, and the engine holds it: nothing of it computes. Since ``suspended_utc``, where
             the engine can tell.
     """
@@ -54,3 +96,4 @@ class EngineReport:
     why: str = ""
     suspended: bool = False
     suspended_utc: datetime | None = None
+    queued: bool = False

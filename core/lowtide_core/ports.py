@@ -85,7 +85,41 @@ class Suspendable(Protocol):
 class Logged(Protocol):
     """An engine that keeps what a launch printed."""
 
-    def log_path(self, key: AttemptKey) -> str: ...
+    def log_path(self, key: AttemptKey) -> str:
+        """Where it lies on this machine, fetched if need be; there is no such file where nothing was printed."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """An engine that shares no files with us: it runs the bare command under ``Launch.sampler``, if at all."""
+
+    def check(self, launch: Launch) -> None:
+        """Refuses at once what ``submit`` would refuse at night.
+
+        Raises:
+            InputError: An option that it does not know, or that is missing.
+        """
+        ...
+
+    def fetch_journals(self, key: AttemptKey) -> tuple[bytes, ...]:
+        """The sampler's journals of what has ended, one for each time that it was started; the last may be cut off.
+
+        Raises:
+            NoData: It is lost, or it was never to be measured; the message says which and why.
+        """
+        ...
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A ``Suspendable`` that holds by ending what runs, and resumes by starting it anew.
+
+    What does not checkpoint would lose its work: to suspend it is ``Rejected``.
+    """
+
+    @property
+    def restarts(self) -> bool: ...
 
 
 @runtime_checkable

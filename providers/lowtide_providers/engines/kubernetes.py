@@ -187,21 +187,25 @@ class KubernetesEngine:
 
     def _cancel(self, cluster: Cluster, job: Object, key: AttemptKey) -> None:
         """Ends it by a time limit of no length: its pods go, the Job stays and holds its name."""
+        if CANCELLED in told_on(job) or is_finished(job):
+            return
+        pods = _pods_by_key(cluster, [key]).get(key, [])
+        began = next(filter(None, map(began_utc_of, pods)), None)
 
         def change(job: Object) -> Object | None:
             if CANCELLED in told_on(job) or is_finished(job):
                 return None
             spec: Object = {"parallelism": 0, "activeDeadlineSeconds": 1}
-            wished = _change(job, {CANCELLED: "true"}, spec)
+            first = told_on(job).get(BEGAN) or began
+            wished = _change(job, {CANCELLED: "true", **({BEGAN: first} if first else {})}, spec)
             if QUEUE_LABEL in _labels(job) and job["spec"].get("suspend"):
                 wished["metadata"]["labels"] = {QUEUE_LABEL: None}  # or Kueue would have it begin
             elif job["spec"].get("suspend"):
                 spec["suspend"] = False  # only what is not suspended can come to its end
             return wished
 
-        if change(job) is not None:
-            with self._last_words(cluster, job, key):
-                _settle(cluster, job, change)
+        with self._last_words(cluster, job, pods, key):
+            _settle(cluster, job, change)
 
     def _suspend(self, cluster: Cluster, job: Object, key: AttemptKey) -> None:
         pods = _pods_by_key(cluster, [key]).get(key, [])
@@ -219,20 +223,20 @@ class KubernetesEngine:
         if change(job) is None:
             return
         _require_holdable(job, key)
-        with self._last_words(cluster, job, key):
+        with self._last_words(cluster, job, pods, key):
             _settle(cluster, job, change)
 
     @contextmanager
-    def _last_words(self, cluster: Cluster, job: Object, key: AttemptKey) -> Iterator[None]:
-        """Keeps what the pods of a Job print until they have gone: their logs go with them."""
-        pods = [pod for pod in _pods_by_key(cluster, [key]).get(key, []) if began_utc_of(pod)]
+    def _last_words(self, cluster: Cluster, job: Object, pods: Sequence[Object], key: AttemptKey) -> Iterator[None]:
+        """Keeps what the pod of a Job prints until it has gone: its log goes with it."""
         printed: list[bytes] = []
 
         def listen(pod: Object) -> None:
             with suppress(LowtideError):  # then it is lost, and whoever asks for it is told
                 printed.extend(cluster.log_until_end(pod["metadata"]["name"], container_of(pod), _LAST_WORDS_S))
 
-        listeners = [threading.Thread(target=listen, args=(pod,), daemon=True) for pod in pods[:1]]
+        speaking = [pod for pod in pods if began_utc_of(pod)][:1]
+        listeners = [threading.Thread(target=listen, args=(pod,), daemon=True) for pod in speaking]
         for listener in listeners:
             listener.start()
         yield

@@ -11,6 +11,7 @@ ConfigMaps (their folder is made, and their path in the command replaced), admis
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import json
 import os
@@ -23,10 +24,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+
+from tests.contract.double_server import Handler, Refusal, Wire
 
 Object = dict[str, Any]
 VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.0-a-double-of-lowtide"}
@@ -35,25 +36,6 @@ _PATH = re.compile(r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(jobs|pods|con
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _KINDS = {"jobs": ("batch/v1", "Job"), "pods": ("v1", "Pod"), "configmaps": ("v1", "ConfigMap")}
 _VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
-
-
-class Refusal(Exception):
-    """An answer that is a failure."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.reason = status, reason
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next request that fits: before it is done, or after it has been."""
-
-    method: str
-    path: str
-    status: int = 0
-    after: bool = False
-    times: int = 1
 
 
 @dataclass
@@ -66,7 +48,7 @@ class KubeDouble:
         schedules: False: pods stay without a node.
         kueue: Suspended Jobs with a queue's label wait for ``admit``.
         forbidden: Verbs and kinds for which there is no right. quota: Message with which creation is refused.
-        asked: Method and path of every request so far.
+        wire: The server: faults, and every request so far.
     """
 
     folder: Path
@@ -76,14 +58,11 @@ class KubeDouble:
     namespaces: set[str] = field(default_factory=lambda: {"default"})
     forbidden: set[tuple[str, str]] = field(default_factory=set)
     quota: str = ""
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    wire: Wire = field(default_factory=Wire)
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _version: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _server: ThreadingHTTPServer | None = None
-    _port: int = 0
 
     # -- the server ---------------------------------------------------------------------------------------------------
 
@@ -102,25 +81,25 @@ class KubeDouble:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return self.wire.url
 
     def start(self) -> None:
         """Begins to answer, on the same port as before."""
         double = self
 
-        class Handler(_Handler):
+        class ThisHandler(_Handler):
             kube = double
+            wire = double.wire
+            failure = staticmethod(_status)
 
-        self._server = _Server(("127.0.0.1", self._port), Handler)
-        self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+            def answer(self, method: str, path: str, query: dict[str, str], content: bytes) -> Object | Path:
+                return double.answer(method, path, query, json.loads(content or b"{}"))
+
+        self.wire.start(ThisHandler)
 
     def stop(self) -> None:
         """Answers no more; what it knows stays, and pods run on."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        self.wire.stop()
 
     # -- the hand of a test -------------------------------------------------------------------------------------------
 
@@ -131,10 +110,6 @@ class KubeDouble:
     def pods(self) -> list[Object]:
         with self._lock:
             return [copy.deepcopy(item) for (kind, _, _), item in self.objects.items() if kind == "pods"]
-
-    def break_next(self, method: str, path: str, status: int = 0, *, after: bool = False, times: int = 1) -> None:
-        """The next fitting request is answered with that status; 0: its connection is cut."""
-        self.faults.append(Fault(method, path, status, after, times))
 
     def end_pod(self, name: str, exit_code: int, **said: str) -> None:
         """The pod's container ends, where nothing runs behind it."""
@@ -170,6 +145,10 @@ class KubeDouble:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Object) -> Object | Path:
+        with self._lock:
+            return copy.deepcopy(self._answer(method, path, query, body))
+
+    def _answer(self, method: str, path: str, query: dict[str, str], body: Object) -> Object | Path:
         if path == "/version/":
             return VERSION
         match = _PATH.fullmatch(path)
@@ -180,28 +159,28 @@ class KubeDouble:
             who = "system:serviceaccount:default:lowtide"
             message = f'{kind} is forbidden: User "{who}" cannot {_VERBS[method]} resource "{kind}"'
             raise Refusal(403, "Forbidden", message)
-        with self._lock:
-            if method == "POST":
-                return self._create(kind, namespace, body)
-            if name is None:
-                found = [
-                    item
-                    for (is_kind, is_in, _), item in self.objects.items()
-                    if (is_kind, is_in) == (kind, namespace) and _selected(item, query.get("labelSelector", ""))
-                ]
-                return {"kind": f"{_KINDS[kind][1]}List", "metadata": {"resourceVersion": str(self._version)}, "items": found}
-            item = self.objects.get((kind, namespace, name))
-            if item is None:
-                raise Refusal(404, "NotFound", f'{kind} "{name}" not found')
-            if log:
-                return self._log(name)
-            if method == "PATCH":
-                return self._patch(kind, item, body)
-            if method == "DELETE":
-                self._delete(kind, item)
-            return item
+        if method == "POST":
+            return self._create(kind, namespace, body, dry_run="dryRun" in query)
+        if name is None:
+            found = [
+                item
+                for (is_kind, is_in, _), item in self.objects.items()
+                if (is_kind, is_in) == (kind, namespace) and _selected(item, query.get("labelSelector", ""))
+            ]
+            listed = {"kind": f"{_KINDS[kind][1]}List", "metadata": {"resourceVersion": str(self._version)}}
+            return {**listed, "items": found}
+        item = self.objects.get((kind, namespace, name))
+        if item is None:
+            raise Refusal(404, "NotFound", f'{kind} "{name}" not found')
+        if log:
+            return self._log(name)
+        if method == "PATCH":
+            return self._patch(kind, item, body)
+        if method == "DELETE":
+            self._delete(kind, item)
+        return item
 
-    def _create(self, kind: str, namespace: str, body: Object) -> Object:
+    def _create(self, kind: str, namespace: str, body: Object, *, dry_run: bool) -> Object:
         if namespace not in self.namespaces:
             raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found')
         name = body["metadata"]["name"]
@@ -219,6 +198,8 @@ class KubeDouble:
         api, word = _KINDS[kind]
         body.update(apiVersion=api, kind=word)
         body["metadata"].update(namespace=namespace, uid=str(uuid.uuid4()), creationTimestamp=_now())
+        if dry_run:
+            return body
         self.objects[kind, namespace, name] = body
         self._touch(body)
         if kind == "jobs":
@@ -229,7 +210,7 @@ class KubeDouble:
     def _patch(self, kind: str, item: Object, body: Object) -> Object:
         wanted = body.get("metadata", {}).pop("resourceVersion", None)
         if wanted is not None and wanted != item["metadata"]["resourceVersion"]:
-            raise Refusal(409, "Conflict", "the object has been modified; please apply your changes to the latest version")
+            raise Refusal(409, "Conflict", "the object has been modified")
         if kind == "jobs" and not self.honours_suspend:
             body.get("spec", {}).pop("suspend", None)
         if "template" in body.get("spec", {}):
@@ -340,7 +321,12 @@ class KubeDouble:
         }
         self.objects["pods", namespace, name] = pod
         if not self.schedules:
-            why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+            why = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/3 nodes are available",
+            }
             pod["status"]["conditions"] = [why]
             return
         if self.runs_pods and not self._run(pod):
@@ -427,70 +413,11 @@ class KubeDouble:
         timer.start()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *_: object) -> None:
-        """A client that has gone is no event."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     kube: KubeDouble
 
-    def do_GET(self) -> None:  # noqa: N802
-        self._do()
-
-    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """It is silent."""
-
-    def _do(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
-        target = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(target.query).items()}
-        self.kube.asked.append((self.command, target.path))
-        fault = self._fault(target.path)
-        if fault is not None and not fault.after:
-            self._fail(fault)
-            return
-        try:
-            answer = self.kube.answer(self.command, target.path, query, body)
-        except Refusal as refusal:
-            self._send(refusal.status, _status(refusal))
-            return
-        if fault is not None:
-            self._fail(fault)
-        elif isinstance(answer, Path):
-            self._send_log(answer, follow=query.get("follow") == "true" or query.get("follow") == "True")
-        else:
-            self._send(201 if self.command == "POST" else 200, answer)
-
-    def _fault(self, path: str) -> Fault | None:
-        for fault in self.kube.faults:
-            if fault.times and fault.method == self.command and re.search(fault.path, path):
-                fault.times -= 1
-                return fault
-        return None
-
-    def _fail(self, fault: Fault) -> None:
-        if fault.status:
-            self._send(fault.status, _status(Refusal(fault.status, "Broken", "the test breaks it")))
-        else:
-            self.close_connection = True
-
-    def _send(self, status: int, answer: Object) -> None:
-        with self.kube._lock:
-            content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _send_log(self, path: Path, *, follow: bool) -> None:
+    def send_file(self, path: Path, query: dict[str, str]) -> None:
+        follow = query.get("follow", "").lower() == "true"
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Connection", "close")
@@ -534,7 +461,7 @@ def _require_job(body: Object) -> None:
     if not _NAME.fullmatch(name) or len(name) > 63:
         raise Refusal(422, "Invalid", f'Job.batch "{name}" is invalid: metadata.name: Invalid value')
     if not pod.get("containers") or pod.get("restartPolicy") not in ("Never", "OnFailure"):
-        raise Refusal(422, "Invalid", f'Job.batch "{name}" is invalid: spec.template.spec.restartPolicy: Required value')
+        raise Refusal(422, "Invalid", f'Job.batch "{name}" is invalid: spec.template.spec: Required value')
     for value in body["metadata"].get("labels", {}).values():
         if not re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value):
             raise Refusal(422, "Invalid", f'Job.batch "{name}" is invalid: metadata.labels: Invalid value: "{value}"')
@@ -584,10 +511,8 @@ def _status(refusal: Refusal) -> Object:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _now(*, fine: bool = False) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.contract.kube_double import KubeDouble, write_kubeconfig
+from tests.contract.ray_double import RayDouble
 
 from lowtide.testing.engines import FakeEngine
 from lowtide_core.launches import AttemptKey, EngineReport, Launch
@@ -16,7 +18,8 @@ from lowtide_core.ports import Engine, Restarting, Suspendable
 from lowtide_providers.engines.kubernetes import KubernetesEngine
 from lowtide_providers.engines.kubernetes_cluster import Access
 from lowtide_providers.engines.local import LocalEngine
-from tests.contract.kube_double import KubeDouble, write_kubeconfig
+from lowtide_providers.engines.ray import RayEngine
+from lowtide_providers.engines.ray_api import RayApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,17 +132,38 @@ class KubernetesRig(LocalRig):
         self.kube.__exit__()
 
 
-@pytest.fixture(params=["local", "fake", "kubernetes", "kubernetes without suspend"])
+@dataclass
+class RayRig(LocalRig):
+    """The Jobs API of a double."""
+
+    ray: RayDouble = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ray = RayDouble(self.folder / "ray")
+        self.ray.__enter__()
+        self.engine = RayEngine(self.folder / "engine", RayApi(self.ray.wire.url))
+
+    def launch(self, key: AttemptKey) -> Launch:
+        argv = (sys.executable, "-S", "-c", COMMAND, key)
+        return Launch("20261124-ab12", argv, "/", options={"working_dir": str(self.folder)})
+
+    def close(self) -> None:
+        self.ray.__exit__()
+
+
+@pytest.fixture(params=["local", "fake", "kubernetes", "kubernetes without suspend", "ray"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     made: Rig
-    if request.param.startswith("kubernetes"):
+    if request.param == "ray":
+        made = RayRig(tmp_path)
+    elif request.param.startswith("kubernetes"):
         made = KubernetesRig(tmp_path, honours_suspend=request.param == "kubernetes")
     else:
         made = LocalRig(tmp_path) if request.param == "local" else FakeRig()
     yield made
     for key in {*made.starts(), KEY, OTHER}:  # nothing of a failed test is left running
         made.engine.cancel(AttemptKey(key))
-    if isinstance(made, KubernetesRig):
+    if isinstance(made, KubernetesRig | RayRig):
         made.close()
 
 

@@ -60,6 +60,11 @@ class Launch:
         needs, region: What it asks of its node, and the place that was planned; ``local`` where no other was.
         checkpoints: Ended and started anew it goes on from what it has saved.
         options: What its user told the engine, by the engine's own names.
+        name: What a person calls it, for the engine's own lists.
+        begin_utc: Not before then, for engines that keep a queue (``Movable``); None is at once.
+        run_id_at: Where ``argv`` holds the id of its run, which is the attempt's key. An engine that runs it in parts
+            (an array, a restart from its own checkpoint) gives each part an id of its own there: the key, a dot, and a
+            letter with a number.
         sampler: For engines that share no files with us (``Remote``): there ``argv`` is the bare command, and runs
             under this program. None: it is not measured.
     """
@@ -75,6 +80,9 @@ class Launch:
     checkpoints: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     sampler: NodeProgram | None = None
+    name: str = ""
+    begin_utc: datetime | None = None
+    run_id_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,9 @@ class EngineReport:
     Attributes:
         queued: It is ``accepted``, and the engine will start it by itself: nobody need submit it again.
         suspended: It is ``running``, and the engine holds it: nothing of it computes. Since ``suspended_utc``, where
-            the engine can tell.
+            the engine can tell. What is ``queued`` may be held there as well.
+        begin_utc: What is ``queued`` begins no sooner, where that lies ahead.
+        identity: What the engine calls it, and where it ran: so that its record joins others'.
     """
 
     key: AttemptKey
@@ -97,3 +107,5 @@ class EngineReport:
     suspended: bool = False
     suspended_utc: datetime | None = None
     queued: bool = False
+    begin_utc: datetime | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)

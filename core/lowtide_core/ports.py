@@ -82,6 +82,30 @@ class Suspendable(Protocol):
 
 
 @runtime_checkable
+class Movable(Protocol):
+    """An engine with a queue of its own: it takes launches ahead of their time, and begins none before it."""
+
+    def move(self, key: AttemptKey, begin_utc: datetime | None) -> None:
+        """Let what waits begin from then on; None keeps it waiting until it is moved again.
+
+        Silent for what does not wait: that is told by ``observe``.
+        """
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that measures energy itself."""
+
+    def energies_j(self, keys: Sequence[AttemptKey]) -> Mapping[AttemptKey, float]:
+        """What the engine says that attempts used, of those that it can tell of; J.
+
+        Of whole nodes, as engines measure: it stands beside our own figure, and is never added to it.
+        """
+        ...
+
+
+@runtime_checkable
 class Logged(Protocol):
     """An engine that keeps what a launch printed."""
 

@@ -73,7 +73,11 @@ class Paths:
 
     @property
     def local_engine(self) -> Path:
-        return self.state / "engine-local"
+        return self.engine("local")
+
+    def engine(self, name: str) -> Path:
+        """The folder in which the engine of that name keeps what it needs."""
+        return self.state / f"engine-{name}"
 
 
 def paths(environ: Mapping[str, str]) -> Paths:

@@ -183,7 +183,7 @@ class Wiring:
         from lowtide.service.ticks import TickContext
         from lowtide_providers.signals.climatology import ClimatologySource
 
-        settling = Settling(store, self.sources, ClimatologySource(), self.paths.spool)
+        settling = Settling(store, self.sources, ClimatologySource(), self.paths.spool, self.engine)
         return TickContext(
             actor=self.actor(store, who),
             make_plan=replanner(store, self.chain, self.settings),
@@ -196,4 +196,4 @@ class Wiring:
         """The engine of that name."""
         from lowtide_providers.engines.registry import build_engine
 
-        return build_engine(name, self.paths.local_engine)
+        return build_engine(name, self.paths.engine(name))

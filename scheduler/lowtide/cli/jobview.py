@@ -131,6 +131,8 @@ def job_json(record: JobRecord, store: Store) -> dict[str, Any]:
                 "paused_s": attempt.paused_s,
                 "paused_utc": iso_utc(attempt.paused_utc) if attempt.paused_utc else None,
                 "why": attempt.why,
+                "identity": dict(attempt.identity),
+                "engine_energy_j": attempt.engine_energy_j,
             }
             for attempt in record.attempts
         ],

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowtide_core.launches import AttemptKey, Launch
+from lowtide_core.launches import AttemptKey, Launch, Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,18 +43,31 @@ def attempt_key(record: JobRecord) -> AttemptKey:
 
 
 def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
-    """The user's command under the sampler, whose exit status is the command's own.
+    """The user's command under the sampler, whose exit status is the command's own."""
+    spec = record.spec
+    sampler = sampler_argv(key, record, spool)
+    return Launch(
+        job_id=record.job_id,
+        argv=(*sampler, *spec.argv),
+        working_dir=spec.working_dir,
+        environment={**spec.environment, **_told(record)},
+        wrapped=True,
+        needs=Needs(gpu=spec.gpu, gpu_count=spec.gpu_count),
+        checkpoints=spec.checkpoints,
+        options=spec.options,
+        name=spec.name,
+        begin_utc=record.plan.start_utc,
+        run_id_at=sampler.index(key),
+    )
+
+
+def sampler_argv(key: AttemptKey, record: JobRecord, spool: Path) -> tuple[str, ...]:
+    """The words before the user's command that measure it.
 
     ``-P`` keeps files of the folder in which the job runs from being taken for modules.
     """
     sampler = (sys.executable, "-P", "-m", "lowtide_sampler", "run", "--quiet", "--run-id", key)
-    return Launch(
-        job_id=record.job_id,
-        argv=(*sampler, "--journal", str(spool), "--plan", record.job_id, "--", *record.spec.argv),
-        working_dir=record.spec.working_dir,
-        environment={**record.spec.environment, **_told(record)},
-        wrapped=True,
-    )
+    return (*sampler, "--journal", str(spool), "--plan", record.job_id, "--")
 
 
 def _told(record: JobRecord) -> dict[str, str]:

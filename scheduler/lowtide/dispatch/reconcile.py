@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lowtide.dispatch.pausing import hold_or_release
+from lowtide.dispatch.queued import keep_in_queue
 from lowtide.dispatch.start import ask_engine
 from lowtide.jobs.states import IN_FLIGHT
 from lowtide.store.jobs import AttemptEnd
@@ -83,11 +84,13 @@ def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineRep
     if report.state in ("absent", "accepted"):
         if record.cancel_wanted or now_utc >= record.spec.deadline_utc:
             return _keep_from_starting(actor, record, attempt, now_utc)
+        if report.queued:
+            return keep_in_queue(actor, record, attempt, report, now_utc)
         if record.owner == actor.owner and abs(now_utc - attempt.claimed_utc) < _MINE_FOR:
             return record
         return ask_engine(actor, record, now_utc)  # the claimer, or the engine's starter, died in between
     if record.state == "starting":
-        end = AttemptEnd(report.started_utc, None, None)
+        end = AttemptEnd(report.started_utc, None, None, report.identity)
         record = actor.jobs.move(
             record, "start", at_utc=now_utc, who=actor.who, why="it runs", owner=record.owner, end=end
         )
@@ -126,7 +129,7 @@ def _close(actor: Actor, record: JobRecord, report: EngineReport, now_utc: datet
         if report.state == "ended" and report.started_utc is None:
             return _never_began(actor, record, report.why, now_utc)
         return _lost(actor, record, report, now_utc)
-    end = AttemptEnd(report.started_utc, report.ended_utc or now_utc, report.exit_status)
+    end = AttemptEnd(report.started_utc, report.ended_utc or now_utc, report.exit_status, report.identity)
     why = f"exit status {report.exit_status}" + (f", {report.why}" if report.why else "")
     if report.exit_status == 0:
         return actor.jobs.move(record, "finish", at_utc=now_utc, who=actor.who, why=why, end=end)
@@ -144,7 +147,7 @@ def _never_began(actor: Actor, record: JobRecord, said: str, now_utc: datetime) 
 
 
 def _lost(actor: Actor, record: JobRecord, report: EngineReport, now_utc: datetime) -> JobRecord:
-    end = AttemptEnd(report.started_utc, None, None)
+    end = AttemptEnd(report.started_utc, None, None, report.identity)
     said = f"attempt {len(record.attempts)} is lost: {report.why or 'its engine does not know it'}"
     if record.cancel_wanted:
         return actor.jobs.move(record, "stop", at_utc=now_utc, who=actor.who, why=f"cancelled; {said}", end=end)

@@ -1,4 +1,4 @@
-"""Renews the plans of waiting jobs whose forecast has grown old."""
+"""Renews the plans of jobs that wait, here or in their engine's queue, and whose forecast has grown old."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowtide.dispatch.pausing import hold_at, must_run_from_utc
 from lowtide_core.errors import InfeasibleError, InputError, ProviderError, StaleOwner
+from lowtide_core.ports import Movable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def replan_stale(
     """
     touched = []
     for record in actor.jobs.unrenewed(now_utc - MOST_AGE, now_utc - LOOK_AGAIN):
-        if (only and record.job_id not in only) or not _can_move(record, now_utc):
+        if (only and record.job_id not in only) or not _can_move(record, now_utc) or not _is_ours(actor, record):
             continue
         try:
             after = _replan(actor, record, make_plan, now_utc)
@@ -51,6 +52,16 @@ def replan_stale(
 def _can_move(record: JobRecord, now_utc: datetime) -> bool:
     waits = now_utc < record.plan.start_utc or hold_at(record, now_utc) is not None
     return record.plan.forecast.kind == "forecast" and waits and now_utc < must_run_from_utc(record, now_utc)
+
+
+def _is_ours(actor: Actor, record: JobRecord) -> bool:
+    """Whether it waits here, or in the queue of an engine that can move it there."""
+    if record.state == "waiting":
+        return True
+    try:
+        return isinstance(actor.engine(record.spec.engine), Movable)
+    except InputError:  # its engine is not here any more
+        return False
 
 
 def _replan(
@@ -67,7 +78,8 @@ def _replan(
         return _hold(actor, record, "no fresher forecast can be had", now_utc)
     moved = fresh.plan.start_utc != record.plan.start_utc
     why = "a fresher forecast moves it" if moved else "a fresher forecast keeps its time"
-    return actor.jobs.move(record, "replan", at_utc=now_utc, who=actor.who, why=why, planned=fresh)
+    move = "replan" if record.state == "waiting" else "shift"
+    return actor.jobs.move(record, move, at_utc=now_utc, who=actor.who, why=why, planned=fresh, owner=record.owner)
 
 
 def _hold(actor: Actor, record: JobRecord, why: str, now_utc: datetime) -> JobRecord:

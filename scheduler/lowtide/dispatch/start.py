@@ -8,6 +8,7 @@ from lowtide.dispatch.actor import Actor, attempt_key, launch_for
 from lowtide.dispatch.pausing import hold_at
 from lowtide.store.jobs import Attempt, AttemptEnd
 from lowtide_core.errors import InputError, ProviderError, StaleOwner
+from lowtide_core.ports import Movable
 from lowtide_core.spans import iso_utc
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ def start_due(actor: Actor, now_utc: datetime, only: Sequence[str] = ()) -> tupl
         except StaleOwner:  # somebody else was faster, or the user cancelled
             continue
     return tuple(moved)
+
+
+def hand_over(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
+    """Gives a job at once to an engine with a queue of its own, which begins it at its time, whoever is there then.
+
+    Other engines get it when its time has come. A death in between leaves a job that is started when it is due.
+    """
+    if record.state != "waiting" or not isinstance(actor.engine(record.spec.engine), Movable):
+        return record
+    try:
+        return actor.jobs.get(_start(actor, record, now_utc).job_id)
+    except StaleOwner:  # somebody else was faster
+        return actor.jobs.get(record.job_id)
 
 
 def _start(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
@@ -67,6 +81,8 @@ def ask_engine(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
 
 
 def _why(record: JobRecord, now_utc: datetime) -> str:
+    if now_utc < record.plan.start_utc:
+        return f"given to {record.spec.engine}, to begin at its time"
     late_s = (now_utc - record.plan.start_utc).total_seconds()
     if late_s > _ON_TIME_S:
         return f"its time has come, {late_s / 60:.0f} min ago: nobody was there to start it"

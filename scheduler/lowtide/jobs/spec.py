@@ -33,6 +33,8 @@ class JobSpec:
         retries: How often a lost attempt may be run again; a failed one never is.
         environment: Only what the user gave explicitly, and what finds programs (PATH); never secrets.
         signal: The source or file that the user demanded; empty follows the chain.
+        options: What the user told the engine, by the engine's own names.
+        checkpoints: Ended and started anew it goes on from what it has saved.
         max_price_usd, data_gb, data_from, bandwidth_gb_per_s, manner, judgement: Of the planning question, for the next
             plan too.
     """
@@ -59,6 +61,8 @@ class JobSpec:
     manner: Manner = PLAIN
     judgement: Judgement = EXPECTED
     bandwidth_gb_per_s: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: bool = False
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:

@@ -64,6 +64,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("K", "miss", ("waiting", "starting"), "missed", "the deadline has passed and it had not started"),
     Transition("L", "pause", ("running",), "paused", "a run of its plan ends before the last, or `lowtide pause`"),
     Transition("M", "resume", ("paused",), "running", "the next run of its plan begins, or `lowtide resume`"),
+    Transition(
+        "N", "shift", ("starting",), "starting", "a fresher forecast gives another plan to what its engine queues"
+    ),
 )
 
 BY_NAME: dict[str, Transition] = {transition.name: transition for transition in TRANSITIONS}

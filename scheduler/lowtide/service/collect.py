@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError
@@ -50,21 +52,62 @@ def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
 
 
 def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> tuple[str, ...]:
-    """Keeps the result of every attempt of an ended job that has a journal and is not in the store yet.
+    """Keeps the result of every run of an ended job's attempts that has a journal and is not in the store yet.
 
     A journal that its sampler could not end, because it was killed, is closed first: its result then says so, and its
-    band holds what came after the last reading.
+    band holds what came after the last reading. An attempt that ran and left no journal is told of, once.
     """
-    from lowtide_sampler.journal import recover
-
     kept = []
     known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
     for attempt in record.attempts:
-        result = None if attempt.key in known else journal_result(spool, attempt.key)
-        if result is not None and result["end"] == "open":
-            recover(spool)
-            result = journal_result(spool, attempt.key)
-        if result is not None and result["end"] != "open":
-            store.readings.add(attempt.key, record.job_id, attempt.number, result, now_utc)
-            kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
-    return tuple(kept)
+        runs = runs_of(spool, attempt.key)
+        for run_id in runs:
+            result = None if run_id in known else _closed_result(spool, run_id, now_utc)
+            if result is not None:
+                store.readings.add(run_id, record.job_id, attempt.number, result, now_utc)
+                kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
+        if not runs and attempt.started_utc is not None and attempt == record.attempt:
+            kept += _tell_lost(store, spool, record, now_utc)
+    return tuple(dict.fromkeys(kept))
+
+
+def runs_of(spool: Path, key: AttemptKey) -> list[str]:
+    """The runs of an attempt that have a journal: one, or one for each part that its engine ran it in."""
+    part = re.compile(rf"{re.escape(key)}((\.[tr]\d+)*)\.jsonl")
+    try:
+        names = os.listdir(spool)  # noqa: PTH208  a spool may hold many
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(
+            f"The journals in {spool} cannot be looked for: {error.strerror}.", hint=f"Make {spool} readable."
+        ) from error
+    return sorted(name.removesuffix(".jsonl") for name in names if part.fullmatch(name))
+
+
+def _closed_result(spool: Path, run_id: str, now_utc: datetime) -> dict[str, Any] | None:
+    """What a run that is over says; None where its journal says nothing."""
+    from lowtide_sampler.journal import read_journal, recover, replay
+
+    result = journal_result(spool, run_id)
+    if result is None or result["end"] != "open":
+        return result
+    recover(spool)
+    result = journal_result(spool, run_id)
+    if result is None or result["end"] != "open":
+        return result
+    records = read_journal(spool / f"{run_id}.jsonl")
+    if records.header is None or records.header["host"] == os.uname().nodename:
+        return None  # its sampler is still here
+    # Another node's journal, which nobody there will close; its engine says that the run is over.
+    quiet_s = now_utc.timestamp() - (float(records.ticks[-1]["utc"]) if records.ticks else 0.0)
+    tail_s = max(0.0, min(float(records.header["interval_s"]), quiet_s))
+    return replay(records._replace(end={"end": "lost", "tail_s": tail_s}))
+
+
+def _tell_lost(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> list[str]:
+    said = f"its journal is not in {spool}: what it used is not known"
+    if said in record.why:
+        return []
+    store.jobs.note(record, at_utc=now_utc, who="collect", why=f"{record.why}; {said}")
+    return [f"job {record.job_id}: {said}"]

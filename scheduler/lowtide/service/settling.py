@@ -11,6 +11,7 @@ from lowtide.accounting.settle import Settlement, SettlementInputs, SitedPlace, 
 from lowtide.service.collect import MEASURED, collect_readings
 from lowtide_core.errors import LowtideError
 from lowtide_core.places import Place
+from lowtide_core.ports import Metered
 from lowtide_core.spans import Span, from_epoch_s
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from lowtide.accounting.profiles import Profile
     from lowtide.store import Store
-    from lowtide.store.jobs import JobRecord
+    from lowtide.store.jobs import Attempt, JobRecord
+    from lowtide_core.launches import AttemptKey
     from lowtide_core.places import ZoneId
-    from lowtide_core.ports import SignalSource
+    from lowtide_core.ports import Engine, SignalSource
     from lowtide_core.series import SignalSeries
 
 FINAL_AFTER = timedelta(days=2)
@@ -42,6 +44,7 @@ class Settling:
     Attributes:
         sources: Sources that could have actuals, for a job's own demanded source (empty: none demanded).
         model: What stands in for a forecast that does not reach as far as the run did.
+        engine: Engine of that name: some measure energy themselves. None: they are not asked.
         looked, asked: When a job was last settled, and a source last asked, by this process: a round comes every few
             seconds, and neither figures nor grids change so fast.
     """
@@ -50,6 +53,7 @@ class Settling:
     sources: Callable[[str], Sequence[SignalSource]]
     model: SignalSource
     spool: Path
+    engine: Callable[[str], Engine] | None = None
     looked: dict[str, datetime] = field(default_factory=dict)
     asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
@@ -75,6 +79,29 @@ class Settling:
                 told += collect_readings(self.store, self.spool, record, now_utc)
             except LowtideError as error:
                 told.append(f"job {record.job_id}: {error}")
+        try:
+            return (*told, *self._ask_engines(now_utc, only))
+        except LowtideError as error:
+            return (*told, f"what engines measured is not known yet: {error.message}")
+
+    def _ask_engines(self, now_utc: datetime, only: Sequence[str]) -> tuple[str, ...]:
+        """Keeps what engines measured beside what we did; one question for each engine."""
+        unknown: dict[str, dict[AttemptKey, tuple[JobRecord, Attempt]]] = {}
+        if self.engine is None:
+            return ()
+        for record in self._open(now_utc, only):
+            for attempt in record.attempts:
+                if attempt.engine_energy_j is None and attempt.started_utc is not None:
+                    unknown.setdefault(attempt.engine, {})[attempt.key] = (record, attempt)
+        told: list[str] = []
+        for name, attempts in unknown.items():
+            engine = self.engine(name)
+            if not isinstance(engine, Metered):
+                continue
+            for key, energy_j in engine.energies_j(list(attempts)).items():
+                record, attempt = attempts[key]
+                self.store.jobs.set_engine_energy(record, attempt.number, energy_j)
+                told.append(f"job {record.job_id}: {name} itself measured {energy_j:.0f} J")
         return tuple(told)
 
     def settle(self, now_utc: datetime, only: Sequence[str] = ()) -> tuple[str, ...]:

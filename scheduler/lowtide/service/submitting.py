@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowtide.jobs.spec import JobSpec
@@ -32,6 +32,7 @@ class Order:
 
     Attributes:
         environment: Variables given explicitly; they are kept in the store, so no secret belongs there.
+        options, checkpoints: See ``JobSpec``.
         key: The submitter's own name for this very submission: the same key again is the same job.
     """
 
@@ -43,6 +44,8 @@ class Order:
     name: str = ""
     signal: str = ""
     key: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: bool = False
 
 
 def submit(
@@ -86,6 +89,8 @@ def submit(
         judgement=request.judgement,
         bandwidth_gb_per_s=request.bandwidth_gb_per_s,
         name=order.name,
+        options=order.options,
+        checkpoints=order.checkpoints,
         environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
     )
     vintages = store.signals.add_all(found.gathered.series)
@@ -144,7 +149,7 @@ def require_command(argv: Sequence[str], working_dir: str, environ: Mapping[str,
         )
 
 
-def parse_environment(given: Sequence[str]) -> dict[str, str]:
+def parse_environment(given: Sequence[str], example: str = "--env SEED=7") -> dict[str, str]:
     """``NAME=VALUE`` pairs.
 
     Raises:
@@ -154,6 +159,6 @@ def parse_environment(given: Sequence[str]) -> dict[str, str]:
     for item in given:
         name, equals, value = item.partition("=")
         if not equals or not name:
-            raise InputError(f"{item.partition('=')[0]!r} is not NAME=VALUE.", hint="Write --env SEED=7.")
+            raise InputError(f"{item.partition('=')[0]!r} is not NAME=VALUE.", hint=f"Write {example}.")
         pairs[name] = value
     return pairs

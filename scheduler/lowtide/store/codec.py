@@ -45,6 +45,8 @@ def spec_to_text(spec: JobSpec) -> str:
             "manner": asdict(spec.manner),
             "judgement": asdict(spec.judgement),
             "bandwidth_gb_per_s": spec.bandwidth_gb_per_s,
+            "options": dict(spec.options),
+            "checkpoints": spec.checkpoints,
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class Attempt:
     Attributes:
         paused_s: How long it was held in all pauses that are over.
         paused_utc: Since when it is held; None where it is not.
+        identity: What its engine calls it, and where it ran.
+        engine_energy_j: What the engine itself measured, of whole nodes; None where it does not, or not yet.
     """
 
     number: int
@@ -61,6 +63,8 @@ class Attempt:
     why: str
     paused_s: float = 0.0
     paused_utc: datetime | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    engine_energy_j: float | None = None
 
     def ran_s(self, now_utc: datetime) -> float:
         """How long it has run up to now, without its pauses; s."""
@@ -138,6 +142,7 @@ class AttemptEnd:
     started_utc: datetime | None
     ended_utc: datetime | None
     exit_status: int | None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
 
 _NEWEST_FIRST = (jobs.c.submitted_utc_s.desc(), jobs.c.job_id)
@@ -213,9 +218,12 @@ class JobStore:
             return _records(connection, connection.execute(query.order_by(jobs.c.start_utc_s, jobs.c.job_id)).all())
 
     def unrenewed(self, made_before_utc: datetime, looked_before_utc: datetime) -> tuple[JobRecord, ...]:
-        """Waiting jobs planned before the one and last spoken of before the other time; the next to start first."""
+        """Jobs that have not begun, planned before the one and last spoken of before the other time.
+
+        The next to start comes first. Also those that an engine has, or may have: it may keep a queue.
+        """
         query = _jobs().where(
-            jobs.c.state == "waiting",
+            jobs.c.state.in_(("waiting", "starting")),
             plans.c.made_utc_s < to_epoch_s(made_before_utc),
             jobs.c.changed_utc_s < to_epoch_s(looked_before_utc),
         )
@@ -346,6 +354,12 @@ class JobStore:
         with self._database.begin() as connection:
             _set_attempt(connection, record, {"ref": ref})
 
+    def set_engine_energy(self, record: JobRecord, number: int, energy_j: float) -> None:
+        """What the engine itself measured for one attempt; J."""
+        where = and_(attempts.c.job_id == record.job_id, attempts.c.number == number)
+        with self._database.begin() as connection:
+            connection.execute(update(attempts).where(where).values(engine_energy_j=energy_j))
+
     def want_cancel(self, record: JobRecord, *, at_utc: datetime, who: str) -> JobRecord:
         """Keeps the wish to end a job that an engine has: it outlives whoever wished it."""
         with self._database.begin() as connection:
@@ -418,6 +432,8 @@ def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
         why=row.why,
         paused_s=row.paused_s,
         paused_utc=_instant(row.paused_utc_s),
+        identity=json.loads(row.identity),
+        engine_energy_j=row.engine_energy_j,
     )
 
 
@@ -485,6 +501,8 @@ def _end_attempt(connection: Connection, record: JobRecord, end: AttemptEnd, why
         values["ended_utc_s"] = to_epoch_s(end.ended_utc)
     if end.exit_status is not None:
         values["exit_status"] = end.exit_status
+    if end.identity:
+        values["identity"] = json.dumps(dict(end.identity))
     _set_attempt(connection, record, values)
 
 

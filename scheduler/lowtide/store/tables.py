@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration; a test holds the migrations, replayed, to these tables."""
 
 metadata = MetaData(
@@ -61,6 +61,8 @@ attempts = Table(
     Column("why", Text, nullable=False),
     Column("paused_s", Float, nullable=False, server_default="0"),
     Column("paused_utc_s", Float),
+    Column("identity", Text, nullable=False, server_default="{}"),
+    Column("engine_energy_j", Float),
 )
 
 events = Table(

@@ -97,6 +97,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.wire._server is None:  # it has been stopped: also connections of before get no answer
+            self.close_connection = True
+            return
         target = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(target.query).items()}
         self.wire.asked.append((self.command, target.path))

@@ -213,9 +213,7 @@ class RayDouble:
 
 
 def _traceback(last: str) -> str:
-    return (
-        f'Traceback (most recent call last):\n  File "job_head.py", line 1, in submit_job\n{last}\n'
-    )
+    return f'Traceback (most recent call last):\n  File "job_head.py", line 1, in submit_job\n{last}\n'
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

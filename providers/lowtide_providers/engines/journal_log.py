@@ -67,7 +67,7 @@ def unpack(log: bytes, key: str) -> Carried:
     end: tuple[int, str] | None = None
     none = ""
     found = damaged = 0
-    for line_key, kind, rest in _LINE.findall(log):
+    for line_key, kind, rest in _LINE.findall(log[: log.rfind(b"\n") + 1]):  # the last line may be cut off
         if line_key != key.encode():
             continue
         if kind == b"none":

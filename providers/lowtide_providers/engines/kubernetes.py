@@ -20,7 +20,7 @@ from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import iso_utc
 from lowtide_providers.engines import journal_log
 from lowtide_providers.engines.kept import write_file
-from lowtide_providers.engines.kubernetes_cluster import connect, connect_all
+from lowtide_providers.engines.kubernetes_cluster import Access, connect, connect_all
 from lowtide_providers.engines.kubernetes_objects import (
     BEGAN,
     CANCELLED,
@@ -36,6 +36,7 @@ from lowtide_providers.engines.kubernetes_objects import (
     check_options,
     job_object,
     object_name,
+    pairs,
     tombstone,
 )
 from lowtide_providers.engines.kubernetes_reports import (
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowtide_core.launches import Launch
-    from lowtide_providers.engines.kubernetes_cluster import Access, Cluster, Object
+    from lowtide_providers.engines.kubernetes_cluster import Cluster, Object
     from lowtide_providers.engines.node_archive import NodeArchive
+    from lowtide_providers.engines.registry import EngineSettings
 
 _TRIES = 8
 """Changes of one Job that meet are settled after a few; who meets more has lost the cluster."""
@@ -68,6 +70,21 @@ _LOOK_AGAIN_S = 600.0
 
 _LAST_WORDS_S = 20.0
 """So long a pod that is told to stop may take to print its journal."""
+
+
+def access_of(settings: EngineSettings) -> Access:
+    """Where clusters are found, from what was set.
+
+    Raises:
+        InputError: A context is not ``REGION=CONTEXT``.
+    """
+    return Access(
+        kubeconfig=settings.kubeconfig,
+        contexts=tuple(pairs(",".join(settings.kubernetes_contexts), "kubernetes_contexts").items()),
+        namespace=settings.kubernetes_namespace,
+        in_cluster=settings.in_cluster,
+        offline=settings.offline,
+    )
 
 
 @dataclass(frozen=True, slots=True)

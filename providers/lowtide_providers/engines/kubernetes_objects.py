@@ -104,7 +104,7 @@ def check_options(launch: Launch) -> None:
             hint="Give --engine-option image=python:3.12-slim.",
             option="image",
         )
-    pairs(launch.options.get("node_selector", ""))
+    pairs(launch.options.get("node_selector", ""), "node_selector")
     for name in ("time_limit", "keep"):
         if launch.options.get(name):
             parse_duration_s(launch.options[name])
@@ -113,9 +113,11 @@ def check_options(launch: Launch) -> None:
         raise InputError(f"The claim {claim!r} is not CLAIM:/path.", hint="Write claim=data:/data.", option="claim")
 
 
-def pairs(text: str) -> dict[str, str]:
+def pairs(text: str, where: str) -> dict[str, str]:
     """``a=b,c=d``.
 
+    Args:
+        where: The option or setting, for the message.
     Raises:
         InputError: A part without ``=``.
     """
@@ -123,7 +125,7 @@ def pairs(text: str) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         if not equals or not name:
-            raise InputError(f"{part!r} is not NAME=VALUE.", hint="Write node_selector=pool=gpu,disk=ssd.")
+            raise InputError(f"{where}: {part!r} is not NAME=VALUE.", hint="Write a=b,c=d.", name=where)
         found[name] = value
     return found
 
@@ -224,7 +226,7 @@ def _pod_spec(launch: Launch, key: AttemptKey, archive: NodeArchive | None, *, b
         "terminationGracePeriodSeconds": kill_after_s(launch),
         "containers": [container],
     }
-    selector = pairs(options.get("node_selector", ""))
+    selector = pairs(options.get("node_selector", ""), "node_selector")
     if by_label and launch.region != LOCAL:
         selector["topology.kubernetes.io/region"] = launch.region.rpartition(":")[2]
     if selector:

@@ -22,13 +22,15 @@ from lowtide_core.spans import from_epoch_s
 from lowtide_providers.engines import journal_log
 from lowtide_providers.engines.kept import write_file
 from lowtide_providers.engines.node_archive import PACKAGE, node_archive, node_words
+from lowtide_providers.engines.ray_api import DEFAULT_ADDRESS, RayApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from lowtide_core.launches import AttemptKey, Launch
-    from lowtide_providers.engines.ray_api import Object, RayApi
+    from lowtide_providers.engines.ray_api import Object
+    from lowtide_providers.engines.registry import EngineSettings
 
 OPTIONS = {
     "num_cpus": "of the entrypoint, instead of --cpus; tasks and actors ask for their own",
@@ -46,6 +48,28 @@ _CANCELLED = "lowtide_cancelled"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _A_LITTLE = 0.001
 _NEVER_BEGAN = ("RUNTIME_ENV_SETUP_FAILED", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT", "JOB_SUPERVISOR_ACTOR_START_FAILURE")
+
+
+def api_of(settings: EngineSettings) -> RayApi:
+    """The way to the cluster, from what was set.
+
+    Raises:
+        InputError: The address is none, or the headers are not JSON.
+    """
+    headers: object = {}
+    if settings.ray_headers:
+        try:
+            headers = json.loads(settings.ray_headers)
+        except ValueError:
+            headers = None
+    if not isinstance(headers, dict):
+        raise InputError("RAY_JOB_HEADERS is not a JSON object.", hint='Write {"X-Auth": "..."}.')
+    return RayApi(
+        settings.ray_address or DEFAULT_ADDRESS,
+        token=settings.ray_token,
+        headers={str(name): str(value) for name, value in headers.items()},
+        offline=settings.offline,
+    )
 
 
 @dataclass(frozen=True, slots=True)

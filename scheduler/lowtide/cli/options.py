@@ -31,6 +31,9 @@ MORE = {
 }
 """Options that few questions need: ``--more`` shows them, by what a person thinks of."""
 
+MORE_OF_SUBMIT = {"Engines": ("options", "checkpoints")}
+"""Likewise, of ``lowtide submit`` alone."""
+
 
 class Hours(_FloatType):
     """A time in hours: ``4``, or with its unit as everywhere else: ``4h``, ``90m``, ``1d12h``."""
@@ -67,7 +70,7 @@ class Sectioned(click.Command):
         )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        hidden = {name for names in MORE.values() for name in names}
+        hidden = {name for names in (*MORE.values(), *MORE_OF_SUBMIT.values()) for name in names}
         records = [
             record
             for parameter in self.get_params(ctx)
@@ -84,9 +87,11 @@ def _print_more(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         return
     formatter = ctx.make_formatter()
     records = {parameter.name: parameter.get_help_record(ctx) for parameter in ctx.command.get_params(ctx)}
-    for title, names in MORE.items():
-        with formatter.section(title):
-            formatter.write_dl([record for name in names if (record := records.get(name)) is not None])
+    for title, names in (MORE | MORE_OF_SUBMIT).items():
+        shown = [record for name in names if (record := records.get(name)) is not None]
+        if shown:
+            with formatter.section(title):
+                formatter.write_dl(shown)
     click.echo(formatter.getvalue().rstrip("\n").lstrip("\n"))
     ctx.exit()
 

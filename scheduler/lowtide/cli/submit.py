@@ -33,6 +33,8 @@ _POLL_S = 1.0
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
 @click.option("--retries", default=0, show_default=True, metavar="N", help="Run again if an attempt is lost.")
 @click.option("--name", default="", metavar="TEXT", help="A name for tables and reports.")
+@click.option("--engine-option", "options", multiple=True, metavar="NAME=VALUE", help="Of the engine: see its guide.")
+@click.option("--checkpoints", is_flag=True, help="Started anew it goes on from what it has saved.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="For the job; kept, so no secrets.")
 @click.option("--working-dir", default="", metavar="DIR", help="Where it runs. Default: here.")
 @click.option("--key", default="", metavar="TEXT", help="The same key again is the same job.")
@@ -46,6 +48,8 @@ def command(
     retries: int,
     name: str,
     environment: Sequence[str],
+    options: Sequence[str],
+    checkpoints: bool,
     working_dir: str,
     key: str,
     wait: bool,
@@ -53,15 +57,17 @@ def command(
     **typed: object,
 ) -> int:
     from lowtide.dispatch.pausing import require_suspendable
-    from lowtide.service.submitting import Order, parse_environment, submit
+    from lowtide.dispatch.remote import require_goes_on
+    from lowtide.service.submitting import Order, launch_of, parse_environment, submit
+    from lowtide_core.ports import Remote, Restarting
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
     asked = wiring.with_history(Asked(**typed, fixed_width=True))  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
     runner = wiring.engine(engine)
-    if asked.pausable:
-        require_suspendable(engine, runner)
+    if asked.pausable and isinstance(require_suspendable(engine, runner), Restarting):
+        require_goes_on(engine, checkpoints)
     request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc, key=key)
     found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     order = Order(
@@ -73,7 +79,13 @@ def command(
         name=name,
         signal=signal,
         key=key,
+        options=parse_environment(options, "--engine-option image=python:3.12-slim"),
+        checkpoints=checkpoints,
+        cpus=asked.cpus if _is_typed("cpus") else None,
+        elsewhere=isinstance(runner, Remote),
     )
+    if isinstance(runner, Remote):
+        runner.check(launch_of(order, found))
     with wiring.store() as store:
         record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="submit")
         if not as_json:
@@ -93,6 +105,11 @@ def command(
         elif wait:
             click.echo(f"job {record.job_id} {record.state}: {record.why}")
     return 0 if not wait or record.state == "done" else 1
+
+
+def _is_typed(option: str) -> bool:
+    """Whether the user gave it: what stands in for it is no wish of theirs."""
+    return click.get_current_context().get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
 
 
 def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:

@@ -12,6 +12,7 @@ from lowtide.jobs.spec import JobSpec
 from lowtide.store.archive import Question, question_to_text
 from lowtide.store.jobs import NewPlan
 from lowtide_core.errors import InputError
+from lowtide_core.launches import Launch, Needs
 from lowtide_core.places import LOCAL
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Order:
 
     Attributes:
         environment: Variables given explicitly; they are kept in the store, so no secret belongs there.
-        options, checkpoints: See ``JobSpec``.
+        options, checkpoints, cpus: See ``JobSpec``.
+        elsewhere: Its engine shares no files with us: its program need not be here, and our paths mean nothing there.
         key: The submitter's own name for this very submission: the same key again is the same job.
     """
 
@@ -46,6 +48,8 @@ class Order:
     key: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     checkpoints: bool = False
+    cpus: float | None = None
+    elsewhere: bool = False
 
 
 def submit(
@@ -66,7 +70,9 @@ def submit(
             hint="Give --zone, or leave the place out to run at home.",
         )
     _require_runnable(found, order.engine)
-    require_command(order.argv, order.working_dir, environ)
+    if not order.elsewhere:
+        require_command(order.argv, order.working_dir, environ)
+    kept = {} if order.elsewhere else {name: environ[name] for name in _KEPT if name in environ}
     spec = JobSpec(
         argv=order.argv,
         working_dir=order.working_dir,
@@ -91,7 +97,8 @@ def submit(
         name=order.name,
         options=order.options,
         checkpoints=order.checkpoints,
-        environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
+        cpus=order.cpus,
+        environment={**kept, **order.environment},
     )
     vintages = store.signals.add_all(found.gathered.series)
     why = f"quoted {plan.emissions_g:.3g} g"
@@ -107,6 +114,21 @@ def submit(
             job=record.job_id,
         )
     return record
+
+
+def launch_of(order: Order, found: Quote) -> Launch:
+    """The launch as its engine will get it, as far as it is known before there is a job: to be checked."""
+    request = found.request
+    return Launch(
+        job_id="",
+        argv=tuple(order.argv),
+        working_dir=order.working_dir,
+        environment=order.environment,
+        needs=Needs(cpus=order.cpus, gpu=request.gpu, gpu_count=request.gpu_count if request.gpu else 0),
+        region=found.plan.segments[0].region,
+        checkpoints=order.checkpoints,
+        options=order.options,
+    )
 
 
 def _require_runnable(found: Quote, engine: str) -> None:

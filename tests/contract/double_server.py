@@ -104,15 +104,18 @@ class Handler(BaseHTTPRequestHandler):
         query = {name: values[-1] for name, values in parse_qs(target.query).items()}
         self.wire.asked.append((self.command, target.path))
         fault = self.wire.fault(self.command, target.path)
-        try:
-            answer = None if fault and not fault.after else self.answer(self.command, target.path, query, content)
-            if fault is not None and fault.status:
-                raise Refusal(fault.status, "Broken", "the test breaks it")
-        except Refusal as refusal:
-            self.send(refusal.status, self.failure(refusal))
-            return
+        answer: Any = None
+        if fault is None or fault.after:
+            try:
+                answer = self.answer(self.command, target.path, query, content)
+            except Refusal as refusal:
+                answer = refusal
         if fault is not None:
+            answer = Refusal(fault.status, "Broken", "the test breaks it")
+        if fault is not None and not fault.status:
             self.close_connection = True
+        elif isinstance(answer, Refusal):
+            self.send(answer.status, self.failure(answer))
         elif isinstance(answer, Path):
             self.send_file(answer, query)
         else:

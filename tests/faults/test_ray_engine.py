@@ -155,7 +155,7 @@ def test_what_nobody_has_room_for_stays_pending_even_when_told_to_stop(still: Ri
     [
         ({"driver_exit_code": -9}, "ended", 137, "ended by signal 9"),
         ({"driver_exit_code": 3}, "ended", 3, ""),
-        ({"error_type": "RUNTIME_ENV_SETUP_FAILED", "message": "no pip"}, "ended", 125, "RUNTIME_ENV_SETUP_FAILED: no pip"),
+        ({"error_type": "RUNTIME_ENV_SETUP_FAILED", "message": "no pip"}, "ended", 125, "RUNTIME_ENV_SETUP_FAILED: no"),
         ({"error_type": "JOB_SUPERVISOR_ACTOR_DIED", "message": "node died"}, "vanished", None, "Ray cannot say how"),
     ],
 )  # fmt: skip

@@ -94,6 +94,20 @@ class Movable(Protocol):
 
 
 @runtime_checkable
+class Checking(Protocol):
+    """An engine that can say at once what it would refuse at night."""
+
+    def check(self, launch: Launch) -> None:
+        """Refuses what ``submit`` would refuse, as far as that can be told without asking the engine's system.
+
+        Raises:
+            InputError: An option that it does not know, or a command that cannot be started.
+            Rejected: What it works with is not installed here.
+        """
+        ...
+
+
+@runtime_checkable
 class Metered(Protocol):
     """An engine that measures energy itself."""
 

@@ -32,7 +32,9 @@ from lowtide_providers.engines.kubernetes_objects import (
     QUEUE_LABEL,
     RELEASED,
     RUN,
+    START,
     archive_object,
+    begin_text,
     check_options,
     job_object,
     object_name,
@@ -113,20 +115,58 @@ class KubernetesEngine:
         cluster = connect(self.access, launch.region)
         manifest = launch.options.get("manifest")
         job = _theirs(cluster, manifest, key) if manifest else self._made(cluster, launch, key)
-        return _ref(cluster, _settle(cluster, job, _release))
+
+        def change(job: Object) -> Object | None:
+            return _begin_at(job, launch.begin_utc) if _is_ahead(launch.begin_utc) else _release(job)
+
+        return _ref(cluster, _settle(cluster, job, change))
+
+    def adopt(self, job: Object, region: str, archive: NodeArchive | None) -> EngineRef:
+        """Makes a Job of its user's own, which waits: ``submit`` of its key finds it.
+
+        Raises:
+            InputError: Its name is taken, or it is of another namespace than the context.
+        """
+        cluster = connect(self.access, region)
+        metadata = job["metadata"]
+        if metadata.get("namespace", cluster.namespace) != cluster.namespace:
+            raise InputError(
+                f"The manifest is of namespace {metadata['namespace']}, the context {cluster.context} of "
+                f"{cluster.namespace}.",
+                hint="Name the namespace in kubernetes_namespace, or a context of its own.",
+                namespace=metadata["namespace"],
+            )
+        if archive is not None:
+            _bring(cluster, archive, int(time.monotonic() / _LOOK_AGAIN_S))
+        tried = cluster.create("job", job, dry_run=True)
+        if tried is not None and tried["spec"].get("suspend") is None:  # the server drops it: no pods, then
+            job = {**job, "spec": {**job["spec"], "parallelism": 0}}
+        made = None if tried is None else cluster.create("job", job)
+        made = made or cluster.read("job", metadata["name"])
+        if made is None or key_of(made) != key_of(job):
+            raise InputError(
+                f"There is a Job {metadata['name']} in context {cluster.context} already.",
+                hint=f"Delete it, or give another name: kubectl delete job {metadata['name']}.",
+                name=metadata["name"],
+            )
+        return _ref(cluster, made)
+
+    def move(self, key: AttemptKey, begin_utc: datetime | None) -> None:
+        for cluster, job in self._found(key):
+            _settle(cluster, job, lambda job: _begin_at(job, begin_utc))
 
     def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]:
         """One question for all Jobs of a cluster, and one for their pods where the Jobs do not tell all."""
         if not keys:
             return ()
         found: dict[str, EngineReport] = {}
-        wanted = set(keys)
+        wanted, now_utc = set(keys), datetime.now(UTC)
         for cluster in connect_all(self.access):
             jobs = [job for job in cluster.list("job", _selector(keys)) if key_of(job) in wanted]
             pods = _pods_by_key(cluster, keys) if any(map(needs_pods, jobs)) else {}
             for job in jobs:
                 key = AttemptKey(key_of(job))
-                found[key] = job_report(key, _ref(cluster, job), job, pods.get(key, []))
+                found[key] = job_report(key, _ref(cluster, job), job, pods.get(key, []), now_utc)
         return tuple(found.get(key, EngineReport(key, "absent")) for key in keys)
 
     def cancel(self, key: AttemptKey) -> None:
@@ -324,6 +364,18 @@ def _settle(cluster: Cluster, job: Object, change: Callable[[Object], Object | N
         operation="change a job",
         hint="See who else writes it: kubectl get job --show-managed-fields.",
     )
+
+
+def _is_ahead(begin_utc: datetime | None) -> bool:
+    return begin_utc is not None and begin_utc > datetime.now(UTC)
+
+
+def _begin_at(job: Object, begin_utc: datetime | None) -> Object | None:
+    """What has a Job wait until then; None where it does, or waits no more."""
+    told = told_on(job)
+    if CANCELLED in told or RELEASED in told or is_finished(job) or told.get(START) == begin_text(begin_utc):
+        return None
+    return _change(job, {START: begin_text(begin_utc)}, {})
 
 
 def _release(job: Object) -> Object | None:

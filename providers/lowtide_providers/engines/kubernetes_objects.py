@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from lowtide_core.errors import InputError, nearest
 from lowtide_core.places import LOCAL
 from lowtide_core.quantities import parse_duration_s
+from lowtide_core.spans import iso_utc
 from lowtide_providers.engines.journal_log import MARK
 from lowtide_providers.engines.node_archive import kill_after_s, node_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from lowtide_core.launches import AttemptKey, Launch
     from lowtide_providers.engines.kubernetes_cluster import Object
@@ -24,6 +26,7 @@ MANAGED = {"app.kubernetes.io/managed-by": "lowtide"}
 KEY = "lowtide/key"
 JOB = "lowtide/job"
 START = "lowtide/start-utc"
+NEVER = "never"
 RELEASED = "lowtide/released-utc"
 CANCELLED = "lowtide/cancelled"
 HELD = "lowtide/held-utc"
@@ -51,7 +54,7 @@ OPTIONS = {
     "keep": "how long the ended object stays: 7d unless set",
     "manifest": "the name of a Job that is there already: lowtide kube submit makes it so",
 }
-"""What ``--engine-option`` may name, and what it means."""
+"""What ``--option`` may name, and what it means."""
 
 _KEEP_S = 7 * 86400
 _PLAIN_KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\.[0-9]{1,4}")
@@ -101,7 +104,7 @@ def check_options(launch: Launch) -> None:
     if not launch.options.get("image") and not launch.options.get("manifest"):
         raise InputError(
             "The engine 'kubernetes' needs an image to run the job in.",
-            hint="Give --engine-option image=python:3.12-slim.",
+            hint="Give --option image=python:3.12-slim.",
             option="image",
         )
     pairs(launch.options.get("node_selector", ""), "node_selector")
@@ -150,6 +153,8 @@ def job_object(launch: Launch, key: AttemptKey, *, archive: NodeArchive | None, 
     if options.get("time_limit"):
         spec["activeDeadlineSeconds"] = round(parse_duration_s(options["time_limit"]))
     annotations = {PARALLELISM: "1", RUN: "1", **({CHECKPOINTS: "true"} if launch.checkpoints else {})}
+    if launch.begin_utc is not None:
+        annotations[START] = begin_text(launch.begin_utc)
     if options.get("queue"):  # Kueue counts a Job by its parallelism; it is told of it when its time has come
         spec["parallelism"] = 1
         annotations[QUEUE] = options["queue"]
@@ -159,6 +164,11 @@ def job_object(launch: Launch, key: AttemptKey, *, archive: NodeArchive | None, 
         "metadata": {"name": object_name(key), "labels": labels, "annotations": annotations},
         "spec": spec,
     }
+
+
+def begin_text(begin_utc: datetime | None) -> str:
+    """How a Job says when it is to begin; None: not until somebody says so."""
+    return NEVER if begin_utc is None else iso_utc(begin_utc.replace(microsecond=0))
 
 
 def tombstone(key: AttemptKey) -> Object:

@@ -12,13 +12,15 @@ from lowtide_providers.engines.kubernetes_objects import (
     CONTAINER,
     HELD,
     KEY,
+    NEVER,
     QUEUE,
     QUEUE_LABEL,
     RELEASED,
+    START,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from lowtide_core.launches import AttemptKey
@@ -32,7 +34,7 @@ _LOST = ("Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preem
 """Reasons of a pod that the cluster ended, not the job."""
 
 
-def job_report(key: AttemptKey, ref: EngineRef, job: Object, pods: Sequence[Object]) -> EngineReport:
+def job_report(key: AttemptKey, ref: EngineRef, job: Object, pods: Sequence[Object], now_utc: datetime) -> EngineReport:
     """The attempt as the Job and its pods tell it.
 
     Args:
@@ -40,8 +42,8 @@ def job_report(key: AttemptKey, ref: EngineRef, job: Object, pods: Sequence[Obje
     """
     told, spec, status = told_on(job), job.get("spec") or {}, job.get("status") or {}
     live = [pod for pod in pods if _phase(pod) in _LIVE]
-    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""), default=None)
-    began_utc = _began_utc(told, newest)
+    newest = max(pods, key=lambda pod: (_phase(pod) == "Failed", _made(pod)), default=None)
+    began_utc = _began_utc(told, pods)
     if CANCELLED in told:
         return _cancelled(key, ref, job, began_utc, live, newest)
     if (end := condition(job, "Complete")) is not None:
@@ -50,13 +52,22 @@ def job_report(key: AttemptKey, ref: EngineRef, job: Object, pods: Sequence[Obje
     if (end := condition(job, "Failed")) is not None:
         return _failed(key, ref, job, end, began_utc, newest)
     if RELEASED not in told:
-        return EngineReport(key, "accepted", ref)
+        return _waiting(key, ref, told, now_utc)
     if HELD in told and not live and began_utc is not None:
         held_utc = _instant(told[HELD])
         return EngineReport(key, "running", ref, began_utc, suspended=True, suspended_utc=held_utc)
     if began_utc is not None:
         return EngineReport(key, "running", ref, began_utc)
     return EngineReport(key, "accepted", ref, queued=True, why=_waits_for(job, spec, newest))
+
+
+def _waiting(key: AttemptKey, ref: EngineRef, told: Mapping[str, str], now_utc: datetime) -> EngineReport:
+    """A Job that nobody has released: before its time that is as it should be."""
+    if told.get(START) == NEVER:
+        return EngineReport(key, "accepted", ref, queued=True, suspended=True, why="it is held")
+    begin_utc = _instant(told.get(START))
+    ahead = begin_utc is not None and begin_utc > now_utc
+    return EngineReport(key, "accepted", ref, queued=ahead, begin_utc=begin_utc if ahead else None)
 
 
 def needs_pods(job: Object) -> bool:
@@ -187,9 +198,13 @@ def _waits_for(job: Object, spec: Object, newest: Object | None) -> str:
     return "its pod is being made ready"
 
 
-def _began_utc(told: dict[str, str], newest: Object | None) -> datetime | None:
-    """When it first began: written down when it was held, else the newest pod's word."""
-    return _instant(told.get(BEGAN) or (began_utc_of(newest) if newest is not None else None))
+def _began_utc(told: Mapping[str, str], pods: Sequence[Object]) -> datetime | None:
+    """When it first began: written down when it was held, else the word of its first pod."""
+    return _instant(told.get(BEGAN) or min(filter(None, map(began_utc_of, pods)), default=None))
+
+
+def _made(pod: Object) -> str:
+    return str(pod["metadata"].get("creationTimestamp") or "")
 
 
 def _container_state(pod: Object) -> Object:

@@ -40,7 +40,7 @@ OPTIONS = {
     "working_dir": "the folder on the node in which it runs",
     "runtime_env": "a file of JSON: Ray's runtime environment (pip, env_vars, working_dir, ...)",
 }
-"""What ``--engine-option`` may name, and what it means."""
+"""What ``--option`` may name, and what it means."""
 
 TOLD_TO_STOP = 143
 _OWN_FAILURE = 125

@@ -20,6 +20,7 @@ VERBS = {
     "plan": "Say when and where a job emits least; start nothing.",
     "plan-fleet": "Plan a file of jobs together, under capacities.",
     "submit": "Plan a job and have it run at the planned time.",
+    "kube": "Submit Kubernetes Jobs by their own manifests.",
     "jobs": "List jobs.",
     "show": "Show one job: plan, attempts, events.",
     "logs": "Print what a job printed.",

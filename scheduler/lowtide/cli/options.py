@@ -31,7 +31,7 @@ MORE = {
 }
 """Options that few questions need: ``--more`` shows them, by what a person thinks of."""
 
-MORE_OF_SUBMIT = {"Engines": ("options", "checkpoints")}
+MORE_OF_SUBMIT = {"Engines": ("options", "checkpoints", "retries")}
 """Likewise, of ``lowtide submit`` alone."""
 
 

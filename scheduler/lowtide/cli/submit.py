@@ -31,10 +31,10 @@ _POLL_S = 1.0
 @asked_options
 @signal_option()
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="For the engine: partition=gpu.")
+@click.option("--checkpoints", is_flag=True, help="Started anew it goes on from what it has saved.")
 @click.option("--retries", default=0, show_default=True, metavar="N", help="Run again if an attempt is lost.")
 @click.option("--name", default="", metavar="TEXT", help="A name for tables and reports.")
-@click.option("--engine-option", "options", multiple=True, metavar="NAME=VALUE", help="Of the engine: see its guide.")
-@click.option("--checkpoints", is_flag=True, help="Started anew it goes on from what it has saved.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="For the job; kept, so no secrets.")
 @click.option("--working-dir", default="", metavar="DIR", help="Where it runs. Default: here.")
 @click.option("--key", default="", metavar="TEXT", help="The same key again is the same job.")
@@ -45,11 +45,11 @@ def command(
     argv: Sequence[str],
     signal: str,
     engine: str,
+    options: Sequence[str],
+    checkpoints: bool,
     retries: int,
     name: str,
     environment: Sequence[str],
-    options: Sequence[str],
-    checkpoints: bool,
     working_dir: str,
     key: str,
     wait: bool,
@@ -58,7 +58,8 @@ def command(
 ) -> int:
     from lowtide.dispatch.pausing import require_suspendable
     from lowtide.dispatch.remote import require_goes_on
-    from lowtide.service.submitting import Order, launch_of, parse_environment, submit
+    from lowtide.dispatch.start import hand_over
+    from lowtide.service.submitting import Order, check_engine, parse_environment, submit
     from lowtide_core.ports import Remote, Restarting
 
     wiring = Wiring()
@@ -69,7 +70,6 @@ def command(
     if asked.pausable and isinstance(require_suspendable(engine, runner), Restarting):
         require_goes_on(engine, checkpoints)
     request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc, key=key)
-    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     order = Order(
         argv=tuple(argv),
         working_dir=os.path.abspath(working_dir or os.curdir),  # noqa: PTH100  a text, as the engine will get it
@@ -79,17 +79,18 @@ def command(
         name=name,
         signal=signal,
         key=key,
-        options=parse_environment(options, "--engine-option image=python:3.12-slim"),
+        options=parse_environment(options, "--option partition=gpu"),
         checkpoints=checkpoints,
         cpus=asked.cpus if _is_typed("cpus") else None,
         elsewhere=isinstance(runner, Remote),
     )
-    if isinstance(runner, Remote):
-        runner.check(launch_of(order, found))
+    check_engine(runner, order)
+    found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
     with wiring.store() as store:
         record = submit(store, found, order, environ=wiring.environ, now_utc=now_utc, who="submit")
+        record = hand_over(wiring.actor(store, "submit"), record, now_utc)
         if not as_json:
-            click.echo(_accepted(record, store, now_utc, waits_here=wait))
+            click.echo(accepted(record, store, now_utc, waits_here=wait))
         if wait:
             try:
                 record = wait_for(wiring, store, record, tell=lambda line: click.echo(line, err=True))
@@ -104,7 +105,9 @@ def command(
             click.echo(json.dumps(job_json(record, store), indent=2))
         elif wait:
             click.echo(f"job {record.job_id} {record.state}: {record.why}")
-    return 0 if not wait or record.state == "done" else 1
+    if not wait:
+        return 2 if record.state == "failed" else 0
+    return 0 if record.state == "done" else 1
 
 
 def _is_typed(option: str) -> bool:
@@ -112,7 +115,7 @@ def _is_typed(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
 
 
-def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
+def accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
     plan = record.plan
     band = ""
     if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
@@ -123,7 +126,20 @@ def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here:
     if record.spec.manner.widths is not None:
         when += f", at width {plan.segments[0].width}"
     first = f"job {record.job_id} {starts} {when} · quote {figures.grams(plan.emissions_g)}{band}{saves}"
-    return f"{first}\n{'it runs from here' if waits_here else who_runs(store, now_utc)}"
+    return f"{first}\n{'it runs from here' if waits_here else who_begins(record, store, now_utc)}"
+
+
+def who_begins(record: JobRecord, store: Store, now_utc: datetime) -> str:
+    """Who starts this job: its engine, where that keeps a queue and has it, else whoever is there."""
+    attempt = record.attempt
+    if record.state == "failed":
+        return f"{record.spec.engine} refuses it: {record.why}"
+    if record.state != "starting" or attempt is None:
+        return who_runs(store, now_utc)
+    if attempt.ref is None:
+        return f"{record.spec.engine} does not have it yet, {record.why}\n{who_runs(store, now_utc)}"
+    later = "" if store.services.alive(now_utc) else "; lowtide serve, or tick from cron, follows and settles it"
+    return f"{attempt.engine} has it as {attempt.ref} and begins it{later}"
 
 
 def who_runs(store: Store, now_utc: datetime) -> str:

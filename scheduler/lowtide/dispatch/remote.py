@@ -25,7 +25,6 @@ _PATIENCE = timedelta(minutes=10)
 def remote_launch(record: JobRecord, key: AttemptKey, sampler: str | None) -> Launch:
     """The user's bare command, and the single-file sampler to run it under; None: it is not measured."""
     spec = record.spec
-    words = ("run", "--quiet", "--run-id", key, "--journal", SPOOL_WORD, "--plan", record.job_id, "--")
     return Launch(
         job_id=record.job_id,
         argv=spec.argv,
@@ -36,8 +35,14 @@ def remote_launch(record: JobRecord, key: AttemptKey, sampler: str | None) -> La
         checkpoints=spec.checkpoints,
         options=spec.options,
         name=spec.name,
-        sampler=None if sampler is None else NodeProgram(sampler, words),
+        begin_utc=record.plan.start_utc,
+        sampler=None if sampler is None else node_program(sampler, key, record.job_id),
     )
+
+
+def node_program(sampler: str, key: AttemptKey, job_id: str) -> NodeProgram:
+    """The single-file sampler at that path, with its words for one attempt."""
+    return NodeProgram(sampler, ("run", "--quiet", "--run-id", key, "--journal", SPOOL_WORD, "--plan", job_id, "--"))
 
 
 class NotYet(Exception):

@@ -12,8 +12,9 @@ from lowtide.jobs.spec import JobSpec
 from lowtide.store.archive import Question, question_to_text
 from lowtide.store.jobs import NewPlan
 from lowtide_core.errors import InputError
-from lowtide_core.launches import Launch, Needs
+from lowtide_core.launches import Launch
 from lowtide_core.places import LOCAL
+from lowtide_core.ports import Checking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lowtide.assembly.quote import Quote
     from lowtide.store import Store
     from lowtide.store.jobs import JobRecord
+    from lowtide_core.ports import Engine
 
 _KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "CONDA_PREFIX")
 """Of the submitter's environment: what finds programs. Anything else may be a secret and is given with ``--env``."""
@@ -64,9 +66,9 @@ def submit(
         InputError: The command cannot be found, or its engine does not run where the plan says.
     """
     request, plan = found.request, found.plan
-    if order.engine == "local" and any(place.region != LOCAL for place in request.places):
+    if order.engine in ("local", "slurm") and any(place.region != LOCAL for place in request.places):
         raise InputError(
-            f"The engine 'local' runs jobs on this machine, not in {request.places[0].region}.",
+            f"The engine {order.engine!r} runs jobs here, not in {request.places[0].region}.",
             hint="Give --zone, or leave the place out to run at home.",
         )
     _require_runnable(found, order.engine)
@@ -116,19 +118,20 @@ def submit(
     return record
 
 
-def launch_of(order: Order, found: Quote) -> Launch:
-    """The launch as its engine will get it, as far as it is known before there is a job: to be checked."""
-    request = found.request
-    return Launch(
-        job_id="",
-        argv=tuple(order.argv),
-        working_dir=order.working_dir,
-        environment=order.environment,
-        needs=Needs(cpus=order.cpus, gpu=request.gpu, gpu_count=request.gpu_count if request.gpu else 0),
-        region=found.plan.segments[0].region,
-        checkpoints=order.checkpoints,
-        options=order.options,
-    )
+def check_engine(engine: Engine, order: Order) -> None:
+    """Refuses now what the engine would refuse at night.
+
+    Raises:
+        InputError, Rejected: See ``Checking``; or options for an engine that has none.
+    """
+    if isinstance(engine, Checking):
+        engine.check(Launch("", tuple(order.argv) or ("true",), order.working_dir, options=order.options))
+    elif order.options:
+        raise InputError(
+            f"The engine {order.engine!r} has no options.",
+            hint=f"Leave out {', '.join(order.options)}.",
+            engine=order.engine,
+        )
 
 
 def _require_runnable(found: Quote, engine: str) -> None:

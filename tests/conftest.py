@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lowtide_providers.signals.keys import KEY_NAMES
 
-_FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.engines.ray_lab import RayLab
+
+_FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS", "LOWTIDE_TEST_RAY")
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +30,18 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LOWTIDE_OFFLINE", "1")
     monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture(scope="session")
+def real_ray() -> Iterator[RayLab]:
+    """The head of a real Ray; skipped with the reason where that cannot be had."""
+    from tests.integration.engines.ray_lab import RayLab, why_not
+
+    reason = why_not()
+    if reason:
+        pytest.skip(f"no Ray for tests: {reason}")
+    with RayLab() as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ EXAMPLES ?= 10000
 KILLS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak lock clean
+.PHONY: help demo test test-engines lint format bench soak lock clean
 
 help:
 	@echo "make demo    show the whole path on this machine, in a minute"
 	@echo "make test    run the tests, with coverage"
+	@echo "make test-engines  run the tests of the engines on the real things, installed for them"
 	@echo "make lint    style, types, import contracts"
 	@echo "make format  put the sources in order"
 	@echo "make bench   print how fast it is, each figure beside its bar"
@@ -40,6 +41,16 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n auto --cov --cov-report=term
 
+# Ray has an environment of its own: three hundred megabytes that nothing else needs.
+$(VENV)-ray/.done: requirements/ray.lock
+	@$(PYTHON) -m venv $(VENV)-ray
+	@echo "installing $<"
+	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-engines: $(VENV)/.dev $(VENV)-ray/.done
+	@LOWTIDE_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m pytest -q tests/contract/test_engines.py tests/integration/engines tests/faults/test_kubernetes_engine.py tests/faults/test_ray_engine.py
+
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -61,8 +72,9 @@ soak: $(VENV)/.dev
 lock: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in -o requirements/base.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet -o requirements/dev.lock -c requirements/base.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet --extra kubernetes -o requirements/dev.lock -c requirements/base.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --all-extras -o requirements/all.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/ray.in -o requirements/ray.lock
 
 clean:
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV)-ray

@@ -160,8 +160,9 @@ class RayRig(LocalRig):
 class RealRayRig(RayRig):
     """The Jobs API of a real head. Its jobs outlive a test: each has keys of its own."""
 
+    ray: RayDouble = field(init=False, repr=False)
     address: str = ""
-    many: int = 6
+    many: int = 3
 
     def __post_init__(self) -> None:
         self.engine = RayEngine(self.folder / "engine", RayApi(self.address))
@@ -334,10 +335,11 @@ def test_what_is_suspended_runs_and_gets_nothing_done_until_it_is_resumed(rig: R
 
 
 def test_suspending_one_leaves_the_others(rig: Rig) -> None:
+    engine = holding(rig)
     for key in (KEY, OTHER):
         rig.engine.submit(rig.launch(key), key)
         until_begun(rig, key)
-    holding(rig).suspend(KEY)
+    engine.suspend(KEY)
     until_held(rig)
     assert rig.is_awake(OTHER)
     assert not rig.engine.observe([OTHER])[0].suspended

@@ -138,7 +138,15 @@ def waiting_job(
 def manifest_text(job: Object) -> str:
     """As YAML, in the order in which people write it."""
     yaml = _yaml()
-    text: str = yaml.safe_dump(job, sort_keys=False, width=100)
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc, name-defined]
+        """Writes texts of several lines as they are."""
+
+    def write_text(dumper: Any, text: str) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Dumper.add_representer(str, write_text)
+    text: str = yaml.dump(job, Dumper=Dumper, sort_keys=False, width=100)
     return text
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord
 
 _POLL_S = 1.0
+_BEGUN_BY_US = ("kubernetes",)
+"""Engines that keep a job until its time, and do not know of time themselves."""
 
 
 @click.command(cls=Sectioned, help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
@@ -138,6 +140,8 @@ def who_begins(record: JobRecord, store: Store, now_utc: datetime) -> str:
         return who_runs(store, now_utc)
     if attempt.ref is None:
         return f"{record.spec.engine} does not have it yet, {record.why}\n{who_runs(store, now_utc)}"
+    if attempt.engine in _BEGUN_BY_US:
+        return f"{attempt.engine} has it as {attempt.ref}, suspended; {who_runs(store, now_utc)}"
     later = "" if store.services.alive(now_utc) else "; lowtide serve, or tick from cron, follows and settles it"
     return f"{attempt.engine} has it as {attempt.ref} and begins it{later}"
 

@@ -48,14 +48,17 @@ def run_as_written(page: str, folder: Path, **told: str) -> str:
 
 
 def same_words(page: str, printed: str) -> list[str]:
-    """The lines of the page's transcripts that nothing printed resembles: ids, times and figures aside."""
+    """The lines of the page's transcripts that nothing printed resembles: ids, times and figures aside.
+
+    A double is never slow: that a job is pending it does not say.
+    """
 
     def bare(text: str) -> str:
-        return " ".join(re.findall(r"[A-Za-z]{4,}", re.sub(r"\b(?=\w*\d)[a-z0-9]{6}\b", "", text)))
+        return " ".join(re.findall(r"[A-Za-z]{4,}", re.sub(r"^(job )?[a-z0-9]{6}\b", "", text)))
 
-    known = {bare(line) for line in printed.splitlines()}
+    known = [bare(line) for line in printed.splitlines()]
     shown = [line for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
-    heads = [" ".join(bare(line).split()[:2]) for line in shown if bare(line)]
+    heads = [" ".join(bare(line).split()[:2]) for line in shown if bare(line) and "keeps it pending" not in line]
     return [head for head in heads if not any(line.startswith(head) for line in known)]
 
 
@@ -89,4 +92,6 @@ def test_the_pages_know_every_option_and_no_message_that_is_none(
         r"^\| (?!message|-)([A-Za-z][^|]*?) \|", page[page.index("## When it does not") :], re.MULTILINE
     )
     assert len(messages) >= 6
-    assert not [message for message in messages if not re.search(" ".join(message.split()[:2]), source)]
+    assert not [
+        message for message in messages if not re.search(" ".join(re.sub(r" \d.*", "", message).split()[:2]), source)
+    ]

@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ROOTS := core regions_data/lowtide_facts providers scheduler
 EXAMPLES ?= 10000
 KILLS ?= 200
+ENGINE_TESTS := tests/contract/test_engines.py tests/integration/engines tests/faults/test_kubernetes_engine.py \
+	tests/faults/test_ray_engine.py tests/docs/test_slurm_page.py tests/docs/test_engine_pages.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-engines lint format bench bench-sampler soak lock clean
@@ -12,7 +14,7 @@ KILLS ?= 200
 help:
 	@echo "make demo    show the whole path on this machine, in a minute"
 	@echo "make test    run the tests, with coverage"
-	@echo "make test-engines  install real engines on Debian (as root), and run their tests"
+	@echo "make test-engines  install real engines, Slurm on Debian as root, and run their tests"
 	@echo "make lint    style, types, import contracts"
 	@echo "make format  put the sources in order"
 	@echo "make bench   print how fast it is, each figure beside its bar"
@@ -42,10 +44,18 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n auto --cov --cov-report=term
 
-# Each engine's line installs what it needs where that can be done; its tests are skipped, with the reason, where not.
+# Ray has an environment of its own: three hundred megabytes that nothing else needs.
+$(VENV)-ray/.done: requirements/ray.lock
+	@$(PYTHON) -m venv $(VENV)-ray
+	@echo "installing $<"
+	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# What cannot be installed here leaves its tests skipped, with the reason at the end; the rest runs all the same.
 test-engines: $(VENV)/.dev
 	@$(BIN)/python tests/integration/engines/slurm_lab.py install || true
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -k slurm tests/contract/test_engines.py tests/integration/engines tests/docs/test_slurm_page.py
+	@$(MAKE) --no-print-directory $(VENV)-ray/.done || true
+	@LOWTIDE_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ENGINE_TESTS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -72,8 +82,9 @@ soak: $(VENV)/.dev
 lock: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in -o requirements/base.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet -o requirements/dev.lock -c requirements/base.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/build.in --extra dev --extra parquet --extra kubernetes -o requirements/dev.lock -c requirements/base.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --all-extras -o requirements/all.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/ray.in -o requirements/ray.lock
 
 clean:
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV)-ray

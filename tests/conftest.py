@@ -13,9 +13,10 @@ from lowtide_providers.signals.keys import KEY_NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.integration.engines.ray_lab import RayLab
     from tests.integration.engines.slurm_lab import SlurmLab
 
-_FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS")
+_FOR_TESTS = ("LOWTIDE_TEST_DATA", "LOWTIDE_EXAMPLES", "LOWTIDE_KILLS", "LOWTIDE_TEST_RAY")
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,18 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LOWTIDE_OFFLINE", "1")
     monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture(scope="session")
+def real_ray() -> Iterator[RayLab]:
+    """The head of a real Ray; skipped with the reason where that cannot be had."""
+    from tests.integration.engines.ray_lab import RayLab, why_not
+
+    reason = why_not()
+    if reason:
+        pytest.skip(f"no Ray for tests: {reason}")
+    with RayLab() as lab:
+        yield lab
 
 
 @pytest.fixture

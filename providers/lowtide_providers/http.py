@@ -31,9 +31,10 @@ _LOGGERS_OF_ADDRESSES = ("urllib3.connectionpool", "urllib3.util.retry")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One GET: what is sent, and how it is called in messages.
+    """One request: what is sent, and how it is called in messages.
 
     Attributes:
+        method, content: Other than a plain GET. It may be sent more than once where there are retries.
         provider, operation: For the messages; address, parameters and headers are never told.
         secret_params: Keys that must travel in the query; hidden in what the service says and in debug logs.
         basic: User name and password, for HTTP Basic.
@@ -46,6 +47,8 @@ class Question:
     secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
+    method: str = "GET"
+    content: bytes | None = field(default=None, repr=False)
 
     def sent_headers(self) -> dict[str, str]:
         sent = dict(self.headers)
@@ -103,6 +106,10 @@ class Http:
         """The body of a GET as it came (XML, ZIP); errors as in ``get_json``."""
         return self._fine(replace(question, headers={"Accept": "*/*", **question.headers})).content
 
+    def send(self, question: Question) -> bytes:
+        """The body that answers a request of any method; errors as in ``get_json``."""
+        return self._fine(question).content
+
     def get_text(self, question: Question) -> str:
         """The body of a GET as UTF-8 text; XML is better read from ``get_bytes``, because it names its own encoding.
 
@@ -152,8 +159,10 @@ class Http:
             asked_s: float | None = None
             self._wait_for_turn(question)
             try:
-                response = session.get(
+                response = session.request(
+                    question.method,
                     question.url,
+                    data=question.content,
                     params={**question.params, **question.secret_params},
                     headers=question.sent_headers(),
                     timeout=self.timeout_s,
@@ -292,13 +301,21 @@ def _said(response: Response, secrets: Iterable[str]) -> str:
     try:
         body = response.json()
     except ValueError:
-        words = [re.sub(r"<[^>]*>", " ", response.text)]
+        words = [_last_of_traceback(response.text) or re.sub(r"<[^>]*>", " ", response.text)]
     else:
         named = [body.get(name) for name in _NAMES_OF_WORDS] if isinstance(body, dict) else []
         inner = [word.get("message") or word.get("code") if isinstance(word, dict) else word for word in named]
         words = [word for word in inner if isinstance(word, str)]
     line = ": ".join(" ".join(word.split()).rstrip(":") for word in dict.fromkeys(words))
     return _hidden(line, secrets)[:_LONGEST_SAID]
+
+
+def _last_of_traceback(text: str) -> str:
+    """The error at the end of a Python traceback, which some services send as it is; empty where it is none."""
+    if not text.startswith("Traceback "):
+        return ""
+    errors = [line for line in text.splitlines() if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return errors[-1] if errors else ""
 
 
 def _retry_after_s(response: Response) -> float | None:

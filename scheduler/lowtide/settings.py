@@ -34,6 +34,9 @@ class Settings:
         http_timeout_s: How long one request may take.
         electricitymaps_token, watttime_user, watttime_password, eia_key, entsoe_token, openelectricity_key,
             carbon_aware_sdk_url: What sources need to be told; their usual environment names work too.
+        kubernetes_contexts: Regions and the context of the kubeconfig that stands for each: ``aws:eu-central-1=prod``.
+        kubernetes_namespace: Instead of the contexts' own.
+        ray_address, ray_token: Of the Ray cluster's dashboard.
     """
 
     home: str = ""
@@ -54,6 +57,10 @@ class Settings:
     entsoe_token: str = field(default="", repr=False)
     openelectricity_key: str = field(default="", repr=False)
     carbon_aware_sdk_url: str = ""
+    kubernetes_contexts: tuple[str, ...] = ()
+    kubernetes_namespace: str = ""
+    ray_address: str = ""
+    ray_token: str = field(default="", repr=False)
 
     @property
     def keys(self) -> dict[str, str]:
@@ -285,9 +292,17 @@ def _number(value: object) -> float | None:
         return None
 
 
-SECRETS = ("electricitymaps_token", "watttime_password", "eia_key", "entsoe_token", "openelectricity_key")
+_KEYS = (
+    "electricitymaps_token",
+    "watttime_password",
+    "eia_key",
+    "entsoe_token",
+    "openelectricity_key",
+    "watttime_user",
+    "carbon_aware_sdk_url",
+)
+SECRETS = (*_KEYS[:5], "ray_token")
 """Settings that are never shown."""
-_KEYS = (*SECRETS, "watttime_user", "carbon_aware_sdk_url")
 _LONGEST_TIMEOUT_S = 86400.0
 _MOST_JOBS = 1_000_000
 _READERS: dict[str, Callable[[object], object]] = {
@@ -303,6 +318,10 @@ _READERS: dict[str, Callable[[object], object]] = {
     "offline": _switch,
     "http_timeout_s": _seconds,
     **dict.fromkeys(_KEYS, _text),
+    "kubernetes_contexts": _texts,
+    "kubernetes_namespace": _text,
+    "ray_address": _text,
+    "ray_token": _text,
 }
 if set(_READERS) != {item.name for item in fields(Settings)}:
     raise RuntimeError("every setting needs a reader")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lowtide.store import Store
     from lowtide_core.places import ZoneId
     from lowtide_core.ports import Engine, SignalSource
+    from lowtide_providers.engines.registry import EngineSettings
     from lowtide_providers.signals.chain import Chain
     from lowtide_providers.signals.keys import FoundKey
     from lowtide_providers.signals.registry import SignalSettings
@@ -174,6 +175,7 @@ class Wiring:
             owner=owner_token(),
             spool=spool,
             exit_in_journal=lambda key: exit_in_journal(spool, key),
+            node_sampler=self.node_sampler,
         )
 
     def tick_context(self, store: Store, who: str) -> TickContext:
@@ -196,4 +198,27 @@ class Wiring:
         """The engine of that name."""
         from lowtide_providers.engines.registry import build_engine
 
-        return build_engine(name, self.paths.engine(name))
+        return build_engine(name, self.paths.engine(name), self.engine_settings)
+
+    @property
+    def engine_settings(self) -> EngineSettings:
+        """What engines need, from settings and environment; the names that their own tools use work too."""
+        from lowtide_providers.engines.registry import EngineSettings
+
+        settings, environ = self.settings, self.environ
+        return EngineSettings(
+            kubeconfig=environ.get("KUBECONFIG") or f"{environ.get('HOME', '~')}/.kube/config",
+            kubernetes_contexts=settings.kubernetes_contexts,
+            kubernetes_namespace=settings.kubernetes_namespace,
+            in_cluster="KUBERNETES_SERVICE_HOST" in environ,
+            ray_address=settings.ray_address or environ.get("RAY_API_SERVER_ADDRESS") or environ.get("RAY_ADDRESS", ""),
+            ray_token=settings.ray_token or environ.get("RAY_AUTH_TOKEN", ""),
+            ray_headers=environ.get("RAY_JOB_HEADERS", ""),
+            offline=settings.offline,
+        )
+
+    def node_sampler(self) -> str:
+        """The single-file sampler, for engines that share no files with us: built once, kept in the state folder."""
+        from lowtide.sampler_file import sampler_file
+
+        return str(sampler_file(self.paths.state).path)

@@ -242,7 +242,7 @@ def replay_run(directory: str | os.PathLike[str], run_id: str, lost_utc_s: float
     Args:
         directory: The spool.
         run_id: The run.
-        lost_utc_s: When its sampler was known to be gone, by whoever knows: a journal without an end is then a lost one.
+        lost_utc_s: When its sampler was known to be gone; a journal without an end is then a lost one.
     Raises:
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.

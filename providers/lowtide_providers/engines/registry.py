@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowtide_core.errors import InputError, nearest
@@ -14,11 +15,35 @@ if TYPE_CHECKING:
     from lowtide_core.ports import Engine
 
 GROUP = "lowtide.engines"
-PLANNED = ("ray", "kubernetes", "aws", "gcp", "azure")
+PLANNED = ("aws", "gcp", "azure")
 """Named in the design; they are not in this version."""
 
 
-def build_engine(name: str, root: Path) -> Engine:
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What engines need to be told, from settings and environment.
+
+    Attributes:
+        kubeconfig, in_cluster, kubernetes_namespace: See ``kubernetes_cluster.Access``.
+        kubernetes_contexts: ``REGION=CONTEXT`` each.
+        ray_address, ray_token: See ``ray_api.RayApi``. ray_headers: JSON of more headers, as Ray's own tools take it.
+        offline: Never open a socket.
+    """
+
+    kubeconfig: str = "~/.kube/config"
+    kubernetes_contexts: tuple[str, ...] = ()
+    kubernetes_namespace: str = ""
+    in_cluster: bool = False
+    ray_address: str = ""
+    ray_token: str = field(default="", repr=False)
+    ray_headers: str = field(default="", repr=False)
+    offline: bool = False
+
+
+NOTHING_TOLD = EngineSettings()
+
+
+def build_engine(name: str, root: Path, settings: EngineSettings = NOTHING_TOLD) -> Engine:
     """The engine of that name; ``root`` is the folder in which it may keep what it needs.
 
     Raises:
@@ -32,12 +57,20 @@ def build_engine(name: str, root: Path) -> Engine:
         from lowtide_providers.engines.slurm import SlurmEngine
 
         return SlurmEngine(root)
+    if name == "kubernetes":
+        from lowtide_providers.engines.kubernetes import KubernetesEngine, access_of
+
+        return KubernetesEngine(root, access_of(settings))
+    if name == "ray":
+        from lowtide_providers.engines.ray import RayEngine, api_of
+
+        return RayEngine(root, api_of(settings))
     from importlib.metadata import entry_points
 
     points = entry_points(group=GROUP)
     if name in points.names:
         return _load(points[name])(root)
-    known = ["local", "slurm", *points.names]
+    known = ["local", "slurm", "ray", "kubernetes", *points.names]
     if name in PLANNED:
         raise InputError(
             f"The engine {name!r} is not in this version.", hint=f"There is {', '.join(known)}.", engine=name

@@ -21,6 +21,7 @@ VERBS = {
     "plan-fleet": "Plan a file of jobs together, under capacities.",
     "submit": "Plan a job and have it run at the planned time.",
     "sbatch": "As submit, for a batch script of Slurm.",
+    "kube": "Submit Kubernetes Jobs by their own manifests.",
     "jobs": "List jobs.",
     "show": "Show one job: plan, attempts, events.",
     "logs": "Print what a job printed.",

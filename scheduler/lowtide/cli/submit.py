@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord
 
 _POLL_S = 1.0
+_BEGUN_BY_US = ("kubernetes",)
+"""Engines that keep a job until its time, and do not know of time themselves."""
 
 
 @click.command(cls=Sectioned, help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
@@ -58,16 +60,18 @@ def command(
     **typed: object,
 ) -> int:
     from lowtide.dispatch.pausing import require_suspendable
+    from lowtide.dispatch.remote import require_goes_on
     from lowtide.dispatch.start import hand_over
     from lowtide.service.submitting import Order, check_engine, parse_environment, submit
+    from lowtide_core.ports import Remote, Restarting
 
     wiring = Wiring()
     now_utc = wiring.now_utc()
     asked = wiring.with_history(Asked(**typed, fixed_width=True))  # type: ignore[arg-type]
     settings = wiring.settings if asked.zone or asked.region or asked.regions else with_home(wiring)
     runner = wiring.engine(engine)
-    if asked.pausable:
-        require_suspendable(engine, runner)
+    if asked.pausable and isinstance(require_suspendable(engine, runner), Restarting):
+        require_goes_on(engine, checkpoints)
     request = wiring.with_promises(plan_request(asked, settings, now_utc=now_utc), now_utc, key=key)
     order = Order(
         argv=tuple(argv),
@@ -80,6 +84,8 @@ def command(
         key=key,
         options=parse_environment(options, "--option partition=gpu"),
         checkpoints=checkpoints,
+        cpus=asked.cpus if _is_typed("cpus") else None,
+        elsewhere=isinstance(runner, Remote),
     )
     check_engine(runner, order)
     found = quote(request, wiring.chain(signal, as_of_utc=now_utc))
@@ -89,7 +95,7 @@ def command(
         if not wait:
             require_handed_over(record)
         if not as_json:
-            click.echo(_accepted(record, store, now_utc, waits_here=wait))
+            click.echo(accepted(record, store, now_utc, waits_here=wait))
         if wait:
             try:
                 record = wait_for(wiring, store, record, tell=lambda line: click.echo(line, err=True))
@@ -104,10 +110,15 @@ def command(
             click.echo(json.dumps(job_json(record, store), indent=2))
         elif wait:
             click.echo(f"job {record.job_id} {record.state}: {record.why}")
-    return 0 if not wait or record.state == "done" else 1
+    return 0 if record.state == "done" or not wait else 1
 
 
-def _accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
+def _is_typed(option: str) -> bool:
+    """Whether the user gave it: what stands in for it is no wish of theirs."""
+    return click.get_current_context().get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+
+
+def accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
     plan = record.plan
     band = ""
     if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
@@ -144,6 +155,8 @@ def who_begins(record: JobRecord, store: Store, now_utc: datetime) -> str:
     attempt = record.attempt
     if record.state != "starting" or attempt is None:
         return who_runs(store, now_utc)
+    if attempt.engine in _BEGUN_BY_US:
+        return f"{attempt.engine} has it as {attempt.ref}, suspended; {who_runs(store, now_utc)}"
     later = "" if store.services.alive(now_utc) else "; lowtide serve, or tick from cron, follows and settles it"
     return f"{attempt.engine} has it as {attempt.ref} and begins it{later}"
 

@@ -27,6 +27,8 @@ class Actor:
         owner: Token of this process; a job that it has claimed carries it.
         spool: Folder of the sampler's journals.
         exit_in_journal: Exit status that the sampler wrote down for an attempt; None where it wrote none.
+        node_sampler: Where the single-file sampler lies, for engines that share no files with us; None: what they run
+            is not measured.
     """
 
     jobs: JobStore
@@ -35,6 +37,7 @@ class Actor:
     owner: str
     spool: Path
     exit_in_journal: Callable[[AttemptKey], int | None]
+    node_sampler: Callable[[], str] | None = None
 
 
 def attempt_key(record: JobRecord) -> AttemptKey:
@@ -50,7 +53,7 @@ def launch_for(record: JobRecord, key: AttemptKey, spool: Path) -> Launch:
         job_id=record.job_id,
         argv=(*sampler, *spec.argv),
         working_dir=spec.working_dir,
-        environment={**spec.environment, **_told(record)},
+        environment={**spec.environment, **told(record)},
         wrapped=True,
         needs=Needs(gpu=spec.gpu, gpu_count=spec.gpu_count),
         checkpoints=spec.checkpoints,
@@ -70,7 +73,7 @@ def sampler_argv(key: AttemptKey, record: JobRecord, spool: Path) -> tuple[str, 
     return (*sampler, "--journal", str(spool), "--plan", record.job_id, "--")
 
 
-def _told(record: JobRecord) -> dict[str, str]:
+def told(record: JobRecord) -> dict[str, str]:
     """What the job is told about itself: its id, and how wide it is to run where that was planned."""
     width = {"LOWTIDE_WIDTH": str(record.plan.segments[0].width)} if record.spec.manner.widths else {}
     return {"LOWTIDE_JOB_ID": record.job_id, **width}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowtide.dispatch.pausing import hold_or_release
 from lowtide.dispatch.queued import keep_in_queue
+from lowtide.dispatch.remote import NotYet, bring_journals
 from lowtide.dispatch.start import ask_engine
 from lowtide.jobs.states import IN_FLIGHT
 from lowtide.store.jobs import AttemptEnd
@@ -77,9 +78,15 @@ def _follow(actor: Actor, record: JobRecord, attempt: Attempt, report: EngineRep
     """Writes down what the engine says of the job's newest attempt."""
     acknowledged = record.state != "starting" or attempt.ref is not None
     if report.state in ("ended", "vanished") or (report.state == "absent" and acknowledged):
+        try:
+            lost = bring_journals(actor, attempt, report, now_utc)
+        except NotYet as error:
+            return actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=f"it has ended; {error}")
         if report.exit_status is None or report.exit_status > _BY_SIGNAL:
             # A signal may have killed the sampler and not the command: only its journal knows how that ended.
             report = replace(report, exit_status=actor.exit_in_journal(attempt.key))
+        if lost:
+            report = replace(report, why=f"{report.why}; {lost}" if report.why else lost)
         return _close(actor, record, report, now_utc)
     if report.state in ("absent", "accepted"):
         if record.cancel_wanted or now_utc >= record.spec.deadline_utc:
@@ -119,7 +126,8 @@ def _keep_from_starting(actor: Actor, record: JobRecord, attempt: Attempt, now_u
     if report.state == "absent":
         return _never_began(actor, record, "it had not started", now_utc)
     if report.state == "accepted":
-        return record
+        why = f"it is to end, and its engine still has it: {report.why or 'it has not begun'}"
+        return record if record.why == why else actor.jobs.note(record, at_utc=now_utc, who=actor.who, why=why)
     return _follow(actor, record, attempt, report, now_utc)
 
 

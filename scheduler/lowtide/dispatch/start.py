@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from lowtide.dispatch.actor import Actor, attempt_key, launch_for
 from lowtide.dispatch.pausing import hold_at
+from lowtide.dispatch.remote import remote_launch
 from lowtide.store.jobs import Attempt, AttemptEnd
 from lowtide_core.errors import InputError, ProviderError, StaleOwner
-from lowtide_core.ports import Movable
+from lowtide_core.ports import Movable, Remote
 from lowtide_core.spans import iso_utc
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ def ask_engine(actor: Actor, record: JobRecord, now_utc: datetime) -> JobRecord:
     if attempt is None:
         return record
     try:
-        launch = launch_for(record, attempt.key, actor.spool)
-        ref = actor.engine(attempt.engine).submit(launch, attempt.key)
+        engine = actor.engine(attempt.engine)
+        if isinstance(engine, Remote):
+            launch = remote_launch(record, attempt.key, actor.node_sampler() if actor.node_sampler else None)
+        else:
+            launch = launch_for(record, attempt.key, actor.spool)
+        ref = engine.submit(launch, attempt.key)
     except InputError as error:  # it will never be accepted
         end = AttemptEnd(None, now_utc, None)
         return actor.jobs.move(record, "fail", at_utc=now_utc, who=actor.who, why=str(error), end=end)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from lowtide.dispatch.pausing import hold_at, require_suspendable
 from lowtide.dispatch.reconcile import reconcile
+from lowtide.dispatch.remote import require_goes_on
 from lowtide.jobs.states import IN_FLIGHT, require
 from lowtide_core.errors import IllegalTransition, StaleOwner
+from lowtide_core.ports import Restarting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +60,9 @@ def _require_pausable(actor: Actor, record: JobRecord) -> JobRecord:
         )
     if record.state not in IN_FLIGHT:
         require("pause", record.state)
-    require_suspendable(record.spec.engine, actor.engine(record.spec.engine))
+    engine = require_suspendable(record.spec.engine, actor.engine(record.spec.engine))
+    if isinstance(engine, Restarting):
+        require_goes_on(record.spec.engine, record.spec.checkpoints)
     return record
 
 

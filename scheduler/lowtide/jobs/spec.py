@@ -35,6 +35,7 @@ class JobSpec:
         signal: The source or file that the user demanded; empty follows the chain.
         options: What the user told the engine, by the engine's own names.
         checkpoints: Ended and started anew it goes on from what it has saved.
+        cpus: Threads that it keeps busy; None where nobody said.
         max_price_usd, data_gb, data_from, bandwidth_gb_per_s, manner, judgement: Of the planning question, for the next
             plan too.
     """
@@ -63,6 +64,7 @@ class JobSpec:
     bandwidth_gb_per_s: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     checkpoints: bool = False
+    cpus: float | None = None
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:

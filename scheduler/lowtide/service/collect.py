@@ -81,7 +81,7 @@ def runs_of(spool: Path, key: AttemptKey) -> list[str]:
     """The runs of an attempt that have a journal.
 
     One, ``KEY``; or one for each part that its engine ran it in: a task of an array ``KEY.t3``, a further start
-    ``KEY.r1``, a further node ``KEY.n1``. A rank that reads no counters has a journal too, which may also be ``KEY.r1``.
+    ``KEY.r1``, a further node ``KEY.n1``. A rank that reads no counters has one too, maybe named ``KEY.r1`` as well.
     """
     part = re.compile(rf"{re.escape(key)}(\.[trn]\d+)*\.jsonl")
     try:

@@ -35,7 +35,8 @@ class Order:
 
     Attributes:
         environment: Variables given explicitly; they are kept in the store, so no secret belongs there.
-        options, checkpoints: See ``JobSpec``.
+        options, checkpoints, cpus: See ``JobSpec``.
+        elsewhere: Its engine shares no files with us: its program need not be here, and our paths mean nothing there.
         key: The submitter's own name for this very submission: the same key again is the same job.
     """
 
@@ -49,6 +50,8 @@ class Order:
     key: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     checkpoints: bool = False
+    cpus: float | None = None
+    elsewhere: bool = False
 
 
 def submit(
@@ -69,7 +72,9 @@ def submit(
             hint="Give --zone, or leave the place out to run at home.",
         )
     _require_runnable(found, order.engine)
-    require_command(order.argv, order.working_dir, environ)
+    if not order.elsewhere:
+        require_command(order.argv, order.working_dir, environ)
+    kept = {} if order.elsewhere else {name: environ[name] for name in _KEPT if name in environ}
     spec = JobSpec(
         argv=order.argv,
         working_dir=order.working_dir,
@@ -94,7 +99,8 @@ def submit(
         name=order.name,
         options=order.options,
         checkpoints=order.checkpoints,
-        environment={**{name: environ[name] for name in _KEPT if name in environ}, **order.environment},
+        cpus=order.cpus,
+        environment={**kept, **order.environment},
     )
     vintages = store.signals.add_all(found.gathered.series)
     why = f"quoted {plan.emissions_g:.3g} g"

@@ -47,6 +47,7 @@ def spec_to_text(spec: JobSpec) -> str:
             "bandwidth_gb_per_s": spec.bandwidth_gb_per_s,
             "options": dict(spec.options),
             "checkpoints": spec.checkpoints,
+            "cpus": spec.cpus,
         }
     )
 

@@ -132,7 +132,9 @@ def test_every_setting_can_be_given_in_the_environment(environ: dict[str, str]) 
                "offline": "1", "http_timeout_s": "3s", "electricitymaps_token": "t",
                "watttime_user": "u", "watttime_password": "p",
                "eia_key": "e", "entsoe_token": "n", "openelectricity_key": "o",
-               "carbon_aware_sdk_url": "http://localhost:5073"}  # fmt: skip
+               "carbon_aware_sdk_url": "http://localhost:5073",
+               "kubernetes_contexts": "aws:eu-central-1=prod", "kubernetes_namespace": "n",
+               "ray_address": "http://head:8265", "ray_token": "r"}  # fmt: skip
     assert set(samples) == {item.name for item in fields(Settings)}
     loaded = load_settings({**environ, **{f"LOWTIDE_{key.upper()}": value for key, value in samples.items()}})
     assert all(getattr(loaded, key) != getattr(Settings(), key) for key in samples)

@@ -26,7 +26,9 @@ def test_an_engine_of_a_later_version_is_named_as_such(name: str, tmp_path: Path
     assert caught.value.facts["engine"] == name
 
 
-@pytest.mark.parametrize(("name", "hint"), [("locl", "Did you mean local?"), ("zzz", "There is local, slurm.")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("locl", "Did you mean local?"), ("zzz", "There is local, slurm, ray, kubernetes.")]
+)
 def test_an_unknown_engine_is_answered_with_the_nearest(name: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         build_engine(name, tmp_path)

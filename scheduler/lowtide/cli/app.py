@@ -50,6 +50,7 @@ the same line (a test holds it)."""
 _TOGETHER = {
     "sbatch": (("sbatch", "sacct"), "For Slurm: plan a batch script; list with emissions."),
     "pause": (("pause", "resume"), "Pause a running job; let a paused one run on."),
+    "serve": (("serve", "tick"), "Start, follow and settle jobs: on and on, or once."),
 }
 """Verbs that share a line of the list, so that it fits a screen; by the first of them."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lowtide.jobs.states import JobState
     from lowtide.store import Store
-    from lowtide.store.jobs import JobRecord
+    from lowtide.store.jobs import Attempt, JobRecord
     from lowtide_core.launches import AttemptKey
 
 MEASURED: tuple[JobState, ...] = ("done", "failed", "cancelled", "lost")
@@ -68,7 +68,7 @@ def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: date
     for attempt in record.attempts:
         runs = runs_of(spool, attempt.key)
         for run_id in runs:
-            result = None if run_id in known else _ended_result(spool, run_id, now_utc)
+            result = None if run_id in known else _ended_result(spool, run_id, attempt, now_utc)
             if result is not None and result["energy_j"] is not None:  # else another rank's result holds its energy
                 store.readings.add(run_id, record.job_id, attempt.number, result, now_utc)
                 kept.append(f"job {record.job_id}: energy of attempt {attempt.number} is in")
@@ -95,8 +95,8 @@ def runs_of(spool: Path, key: AttemptKey) -> list[str]:
     return sorted(name.removesuffix(".jsonl") for name in names if part.fullmatch(name))
 
 
-def _ended_result(spool: Path, run_id: str, now_utc: datetime) -> dict[str, Any] | None:
-    """What a run that is over says; None where its journal says nothing, or its sampler is still here."""
+def _ended_result(spool: Path, run_id: str, attempt: Attempt, now_utc: datetime) -> dict[str, Any] | None:
+    """What a run that is over says; None where its journal says nothing, or its sampler may still write."""
     from lowtide_sampler.journal import read_journal, recover
 
     result = journal_result(spool, run_id)
@@ -106,8 +106,8 @@ def _ended_result(spool: Path, run_id: str, now_utc: datetime) -> dict[str, Any]
     if result is None or result["end"] != "open":
         return result
     header = read_journal(spool / f"{run_id}.jsonl").header
-    if header is None or header["host"] == os.uname().nodename:
-        return None
+    if header is None or header["host"] == os.uname().nodename or attempt.engine == "local":
+        return None  # what a local job has started on other nodes is closed by who brings its journal
     # Another node's journal, which nobody there will close; its engine says that the run is over.
     return journal_result(spool, run_id, lost_utc=now_utc)
 

@@ -10,6 +10,7 @@ import io
 import marshal
 import os
 import zipfile
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -60,11 +61,18 @@ def sampler_file(state: Path) -> SamplerFile:
     Raises:
         OSError: It cannot be written.
     """
-    content, nvidia = _content()
-    path = state / "sampler" / f"lowtide-sampler-{_version(content)}.pyz"
+    content, nvidia, version = _installed()
+    path = state / "sampler" / f"lowtide-sampler-{version}.pyz"
     if path.exists():
-        return SamplerFile(path, _version(content), nvidia)
+        return SamplerFile(path, version, nvidia)
     return _write(path, content, nvidia)
+
+
+@cache
+def _installed() -> tuple[dict[str, bytes], str, str]:
+    """What this process would build, and its version: a second of work, which every job sent to a node would repeat."""
+    content, nvidia = _content()
+    return content, nvidia, _version(content)
 
 
 def _write(path: Path, content: dict[str, bytes], nvidia: str) -> SamplerFile:

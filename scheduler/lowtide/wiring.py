@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lowtide.settings import Paths, Settings, cache_path, load_settings, paths, state_path
+from lowtide_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -218,7 +219,19 @@ class Wiring:
         )
 
     def node_sampler(self) -> str:
-        """The single-file sampler, for engines that share no files with us: built once, kept in the state folder."""
+        """The single-file sampler, for engines that share no files with us: built once, kept in the state folder.
+
+        Raises:
+            Unavailable: It cannot be written; it may be later.
+        """
         from lowtide.sampler_file import sampler_file
 
-        return str(sampler_file(self.paths.state).path)
+        try:
+            return str(sampler_file(self.paths.state).path)
+        except OSError as error:
+            raise Unavailable(
+                f"The sampler for nodes cannot be written: {error.strerror} ({error.filename}).",
+                provider="sampler",
+                operation="build",
+                hint=f"Make {self.paths.state} writable.",
+            ) from error

@@ -4,9 +4,9 @@ Each line carries a piece: where it belongs, how long it is, its checksum, and i
 while the job runs, so that a job that is killed loses no more than the last minutes; a line at the end says how long
 the whole is and what its checksum is. Lines may stand among the job's own, in any order, and more than once:
 
-    lowtide-journal/1 KEY at OFFSET LENGTH CRC32 BASE64
-    lowtide-journal/1 KEY end LENGTH SHA256
-    lowtide-journal/1 KEY none WHY
+    lowtide-log/1 KEY at OFFSET LENGTH CRC32 BASE64
+    lowtide-log/1 KEY end LENGTH SHA256
+    lowtide-log/1 KEY none WHY
 
 This module runs on the node too, out of an archive: the standard library alone, and any Python from 3.8 on.
 """
@@ -19,7 +19,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-MARK = b"lowtide-journal/1"
+MARK = b"lowtide-log/1"
 _PIECE_BYTES = 16 << 10
 """Of the journal, for each line: compressed it stays below the 16 KiB at which container runtimes split lines."""
 

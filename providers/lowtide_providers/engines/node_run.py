@@ -4,7 +4,8 @@
 
 WORDS is how many of the following words are the sampler's own. The sampler lies beside this module in the archive. A
 TERM is passed on; who does not follow within the grace is killed, so that time is left to print the journal. Exit
-status and output are the command's own. The standard library alone, and any Python from 3.8 on.
+status and output are the command's own. The standard library alone, and any Python from 3.8 on; before 3.9
+the command runs unmeasured.
 """
 
 # ruff: noqa: T201, PTH118, PTH123, PTH208  light: no pathlib on the node
@@ -74,8 +75,11 @@ def main(argv: list[str]) -> int:
     words, command = argv[4 : 4 + count], argv[4 + count :]
     spool = tempfile.mkdtemp(prefix="lowtide-")
     carrier = None
+    is_old = sys.version_info < (3, 9)
+    if words and is_old:
+        _say(journal_log.absence(key, "the sampler needs Python 3.9, and the node has " + sys.version.split()[0]))
     try:
-        program = pkgutil.get_data(__package__ or "", SAMPLER) if words else None
+        program = pkgutil.get_data(__package__ or "", SAMPLER) if words and not is_old else None
         if program is not None:
             path = os.path.join(spool, SAMPLER)
             with open(path, "wb") as file:

@@ -87,8 +87,8 @@ def _line(record: JobRecord, attempt: Attempt | None, store: Store, now_utc: dat
     last = attempt is None or attempt == record.attempt
     settlement = store.settlements.latest(record.job_id) if last else None
     results = store.readings.of_job(record.job_id) if attempt is not None else ()
-    key = None if attempt is None else attempt.key
-    energies_j = [result["energy_j"] for result in results if key and str(result["run_id"]).startswith(key)]
+    key = "" if attempt is None else attempt.key
+    energies_j = [result["energy_j"] for result in results if f"{result['run_id']}.".startswith(f"{key}.")]
     options = record.spec.options
     return {
         "job_id": None if attempt is None else attempt.ref,

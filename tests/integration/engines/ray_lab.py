@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _UP_WITHIN_S = 180.0
+_TRIES = 3
+"""Ray itself gives up after 30 s, which a busy machine may need."""
 
 
 def why_not() -> str:
@@ -44,6 +46,19 @@ class RayLab:
         return f"http://127.0.0.1:{self._ports[1]}"
 
     def __enter__(self) -> RayLab:
+        for tries_left in reversed(range(_TRIES)):
+            self._start()
+            try:
+                self._wait_until_up()
+            except BaseException as error:
+                self.__exit__()
+                if not tries_left or not isinstance(error, RuntimeError):
+                    raise
+            else:
+                break
+        return self
+
+    def _start(self) -> None:
         program = Path(os.environ["LOWTIDE_TEST_RAY"]).absolute()
         self._folder = tempfile.mkdtemp(prefix="rl", dir="/tmp")  # short: the path of a socket has 107 bytes at most
         self._ports = _free_ports(2)
@@ -61,12 +76,6 @@ class RayLab:
                 stderr=out,
                 start_new_session=True,
             )
-        try:
-            self._wait_until_up()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         left = self._processes()
@@ -99,6 +108,8 @@ class RayLab:
 
     def _processes(self) -> set[int]:
         """The head, what carries its folder in its command line, and the children of all these."""
+        if not self._folder:
+            return set()
         parents, ours = {}, {self._head.pid} if self._head is not None else set()
         for name in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError, IndexError):

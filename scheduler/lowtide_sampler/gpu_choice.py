@@ -66,7 +66,7 @@ def pick(words: tuple[str, ...], count: int, uuids: Callable[[], list[str]]) -> 
     """
     picked: list[int] = []
     for word in words:
-        if word.isdigit():
+        if word.isdecimal():
             matches = [int(word)] if int(word) < count else []
         else:
             matches = [at for at, uuid in enumerate(uuids()) if word and uuid.startswith(word)]

@@ -112,12 +112,18 @@ def try_lock(fd: int) -> bool:
 
 
 def default_directory(environ: Mapping[str, str]) -> str:
-    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder."""
+    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder.
+
+    A user who has no home has it among the temporary files.
+    """
     if environ.get("LOWTIDE_SPOOL"):
         return environ["LOWTIDE_SPOOL"]
     if environ.get("LOWTIDE_STATE"):
         return os.path.join(environ["LOWTIDE_STATE"], "spool")
-    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    home = os.path.expanduser("~")
+    state = environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+    if not os.path.isabs(state):  # never a folder of that name wherever the job happens to run
+        return os.path.join(environ.get("TMPDIR") or "/tmp", f"lowtide-{os.getuid()}", "spool")  # noqa: S108
     return os.path.join(state, "lowtide", "spool")
 
 
@@ -153,23 +159,56 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
 def _decode(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
-    is_known = "journal" in record or "end" in record or record.keys() >= _TICK_KEYS or record.keys() >= _MARK_KEYS
+    is_known = "journal" in record or "end" in record or _is_mark(record) or _is_tick(record)
     return record if is_known else None
 
 
 _TICK_KEYS = frozenset({"t", "utc", "boot", "job", "busy", "uj"})
 _MARK_KEYS = frozenset({"t", "mark", "event"})
+_LONGEST_RUN_S = 1e8
+_LAST_UTC_S = 2.5e11
+_MOST_CPU_S = 1e13
+
+
+def _is_tick(record: dict[str, Any]) -> bool:
+    """Whether a line can be the record of a reading: a flipped bit leaves JSON that no run can have written."""
+    if not record.keys() >= _TICK_KEYS:
+        return False
+    uses = record.get("use") or []
+    return (
+        _is_within(record["t"], _LONGEST_RUN_S)
+        and _is_within(record["utc"], _LAST_UTC_S)
+        and _is_within(record["boot"], _LAST_UTC_S)
+        and _is_within(record["job"], _MOST_CPU_S)
+        and all(record.get(key) is None or _is_within(record[key], _MOST_CPU_S) for key in ("busy", "home"))
+        and isinstance(record["uj"], list)
+        and all(reading is None or isinstance(reading, int) for reading in record["uj"])
+        and isinstance(uses, list)
+        and all(use is None or (isinstance(use, list) and len(use) == _USE_FIELDS) for use in uses)
+        and all(_is_within(seconds, _MOST_CPU_S) for use in uses for seconds in use or ())
+    )
+
+
+_USE_FIELDS = 4
+
+
+def _is_mark(record: dict[str, Any]) -> bool:
+    return record.keys() >= _MARK_KEYS and _is_within(record["t"], _LONGEST_RUN_S) and isinstance(record["mark"], str)
+
+
+def _is_within(value: object, highest: float) -> bool:
+    return isinstance(value, (int, float)) and 0.0 <= value <= highest
 
 
 def replay(records: JournalRecords) -> dict[str, Any]:
     """The result of a run, from its records; ``end`` is ``open`` where the journal has no last line.
 
     Raises:
-        JournalError: The first line is missing, or is of another version.
+        JournalError: The first line is missing, is of another version, or does not hold what it should.
     """
     header = records.header
     if header is None:
@@ -177,6 +216,16 @@ def replay(records: JournalRecords) -> dict[str, Any]:
     if header["journal"] not in READABLE:
         known = " and ".join(READABLE)
         raise JournalError(f"The journal is of version {header['journal']!r}; this program reads {known}.")
+    try:
+        return _replay(records, header)
+    except _NOT_AS_WRITTEN as error:
+        raise JournalError(f"The journal is damaged: {type(error).__name__} {error}.") from error
+
+
+_NOT_AS_WRITTEN = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+def _replay(records: JournalRecords, header: dict[str, Any]) -> dict[str, Any]:
     ledger = Ledger(header)
     for tick in records.ticks:
         ledger.add(tick)
@@ -230,11 +279,12 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
         end = {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
+        result = replay(records._replace(end=end))
         size = os.fstat(fd).st_size
         broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         os.write(fd, (b"\n" if broken else b"") + encode(end))
-        return replay(records._replace(end=end))
-    except OSError:
+        return result
+    except (OSError, JournalError, *_NOT_AS_WRITTEN):  # one that nobody can read is left as it is, and keeps no other
         return None
     finally:
         os.close(fd)

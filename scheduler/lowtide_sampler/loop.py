@@ -124,6 +124,25 @@ def run(options: RunOptions, target: Target) -> Outcome:
     return Outcome(ending, result, (*result["notes"], *troubles))
 
 
+def unmeasured(options: RunOptions, command: Command, error: Exception) -> Outcome:
+    """Sees a command to its end after the measuring of it failed; its status is told as ever, its energy unknown.
+
+    Raises:
+        OSError: It cannot be started at all.
+    """
+    from lowtide_sampler.unknown import not_measured
+
+    start_s, before = time.monotonic(), os.times()
+    ending = command.finish()
+    troubles = _write_exit_file(options.exit_file, options.run_id, ending)
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    why = f"measuring failed: {type(error).__name__}: {error}"
+    result = not_measured(why, max(cpu_s, 0.0), time.monotonic() - start_s, dict(options.tags))
+    result.update(exit_status=ending.exit_status, signal=ending.signal)
+    return Outcome(ending, result, (why, *troubles))
+
+
 def _measure(target: Target, recorder: Recorder, clocks: Clocks, pace: Pace, live: LiveLine | None) -> Ending:
     next_tick_s = pace.next_reading_s(0.0)
     while True:

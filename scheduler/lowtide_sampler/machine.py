@@ -55,13 +55,20 @@ class Machine(NamedTuple):
 
 
 def read_text(path: str, size: int = 65536) -> str:
-    """Up to ``size`` bytes of a small file; "" where it cannot be read."""
+    """Up to ``size`` bytes of a small file; "" where it cannot be read.
+
+    The kernel gives its lists a page at a time: one read is not the whole of one.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | O_CLOEXEC)
     except OSError:
         return ""
     try:
-        return os.read(fd, size).decode(errors="replace")
+        text = part = os.read(fd, size)
+        while part and len(text) < size:
+            part = os.read(fd, size - len(text))
+            text += part
+        return text.decode(errors="replace")
     except OSError:
         return ""
     finally:
@@ -83,7 +90,7 @@ def read_machine(sysroot: str = "") -> Machine:
     if not fields and not sysroot and not os.path.isdir(proc):
         return _read_elsewhere()
     stat = read_text(f"{proc}/stat", 1 << 20)
-    threads = sum(line.startswith("cpu") and line[3:4].isdigit() for line in stat.splitlines())
+    threads = sum(line.startswith("cpu") and line[3:4].isdecimal() for line in stat.splitlines())
     machine = Machine(
         vendor=fields.get("vendor_id", ""),
         family=_whole(fields.get("cpu family")),
@@ -130,12 +137,12 @@ def _read_elsewhere() -> Machine:
 
 
 def _whole(text: str | None) -> int:
-    return int(text) if text is not None and text.isdigit() else -1
+    return int(text) if text is not None and text.isdecimal() else -1
 
 
 def _memory_gb(meminfo: str) -> float:
     words = meminfo.split("MemTotal:", 1)[-1].split(None, 1)
-    return int(words[0]) * 1024e-9 if "MemTotal:" in meminfo and words and words[0].isdigit() else 0.0
+    return int(words[0]) * 1024e-9 if "MemTotal:" in meminfo and words and words[0].isdecimal() else 0.0
 
 
 def boot_id() -> str:

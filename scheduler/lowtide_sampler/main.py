@@ -60,11 +60,15 @@ def run_main(argv: list[str]) -> int:
         sys.stdout.write(USAGE)
         return 0
     from lowtide_sampler.child import die_of
-    from lowtide_sampler.loop import Command, run
+    from lowtide_sampler.loop import Command, run, unmeasured
 
+    command = Command(options)
     try:
-        outcome = run(options, Command(options))
-    except OSError as error:  # before the command was started: no process or no memory for it
+        try:
+            outcome = run(options, command)
+        except Exception as error:  # noqa: BLE001  the fault is ours: the command goes on to its own end
+            outcome = unmeasured(options, command, error)
+    except OSError as error:  # no process or no memory for it
         return _fail(f"cannot start {options.argv[0]!r}: {error.strerror}")
     _tell(options, outcome)
     if outcome.ending.signal is not None:
@@ -115,6 +119,8 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
     from lowtide_sampler.files import write_json
 
     try:
+        if path == "-" and sys.stdout is None:
+            return ["standard output is closed: the result could not be written"]
         if path == "-":
             sys.stdout.write(json.dumps(result, indent=2) + "\n")
             sys.stdout.flush()

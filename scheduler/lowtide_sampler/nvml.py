@@ -169,7 +169,7 @@ def _chosen(driver: Driver, environ: Mapping[str, str]) -> list[Part]:
         if not found or places[found[0]].name in {part.name for part in parts}:
             break
         part = _whole_or_slice(places[found[0]])
-        parts.append(part._replace(flags=part.flags + (flags if word.isdigit() else ())))
+        parts.append(part._replace(flags=part.flags + (flags if word.isdecimal() else ())))
     return parts
 
 
@@ -190,7 +190,7 @@ def _reachable(driver: Driver) -> list[Part]:
 
 def _by_minor_number(places: list[Part], choice: Choice) -> list[Part]:
     """Slurm numbers a node's devices as /dev/nvidiaN does, also where the job sees only its own."""
-    words = [word for word in choice.words or () if word.isdigit()]
+    words = [word for word in choice.words or () if word.isdecimal()]
     if len(words) == len(places):
         return places
     numbered = {_minor_number(part): part for part in places}

@@ -122,7 +122,7 @@ def discover(
     """
     base = sysroot + UNIT
     event_type = read_text(f"{base}/type", 16).strip()
-    if not event_type.isdigit():
+    if not event_type.isdecimal():
         return Discovery((), (Finding("perf", False, f"no {UNIT}"),), 1.0)
     meters: list[PerfMeter] = []
     findings: list[Finding] = []
@@ -195,7 +195,7 @@ def _one_cpu_per_counter(machine: Machine, mask: str, sysroot: str) -> list[tupl
     found: list[tuple[int | None, int]] = []
     for cpu in _listed(mask):
         text = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
-        package = int(text) if text.isdigit() else None
+        package = int(text) if text.isdecimal() else None
         is_seen = package is not None and any(package == known for known, _ in found)
         if machine.vendor == "GenuineIntel" or not is_seen:
             found.append((package, cpu))
@@ -207,6 +207,6 @@ def _listed(mask: str) -> list[int]:
     cpus: list[int] = []
     for part in mask.strip().split(","):
         first, dash, last = part.partition("-")
-        if first.isdigit() and (last.isdigit() or not dash):
+        if first.isdecimal() and (last.isdecimal() or not dash):
             cpus += range(int(first), int(last or first) + 1)
     return cpus

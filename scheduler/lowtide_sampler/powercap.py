@@ -68,7 +68,7 @@ class Zone(NamedTuple):
     def package(self) -> int | None:
         """N of ``package-N`` and ``package-N-die-M``, also for what lies in it."""
         number = self.home[len("package-") :].partition("-")[0] if self.home.startswith("package-") else ""
-        return int(number) if number.isdigit() else None
+        return int(number) if number.isdecimal() else None
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -174,7 +174,7 @@ def read_zones(sysroot: str = "") -> list[Zone]:
 def _numbers(folder: str) -> tuple[int, ...]:
     """(0, 1) of ``intel-rapl:0:1``; () of a folder that is no zone."""
     control, *numbers = folder.split(":")
-    is_zone = control.startswith("intel-rapl") and all(number.isdigit() for number in numbers)
+    is_zone = control.startswith("intel-rapl") and all(number.isdecimal() for number in numbers)
     return tuple(map(int, numbers)) if is_zone else ()
 
 
@@ -266,7 +266,7 @@ def _source(zone: Zone, machine: Machine, errors: Mapping[str, float]) -> Source
         component=zone.component,
         kind="counter",
         pmax_w=_pmax_w(zone.path),
-        range_uj=int(range_uj) if range_uj.isdigit() and int(range_uj) > 0 else None,
+        range_uj=int(range_uj) if range_uj.isdecimal() and int(range_uj) > 0 else None,
         error_share=errors[error],
         flags=("mmio",) if zone.is_mmio else (),
         package=zone.package,
@@ -275,7 +275,7 @@ def _source(zone: Zone, machine: Machine, errors: Mapping[str, float]) -> Source
 
 def _limit_w(path: str) -> float:
     limit = read_text(f"{path}/constraint_0_max_power_uw", 64).strip()
-    return 1e-6 * int(limit) if limit.isdigit() else 0.0
+    return 1e-6 * int(limit) if limit.isdecimal() else 0.0
 
 
 def _pmax_w(path: str) -> float:

@@ -75,12 +75,12 @@ def find_rank(environ: Mapping[str, str]) -> Rank | None:
         number = environ.get(local, "")
         job = next((environ[name] for name in names if environ.get(name)), "")
         is_of_launcher = bool(job) or launcher != "torchrun"  # LOCAL_RANK alone may be anybody's
-        if number.isdigit() and is_of_launcher:
+        if number.isdecimal() and is_of_launcher:
             port = environ.get("MASTER_PORT", "") if launcher == "torchrun" else ""
             name = "-".join(filter(None, (launcher, outer, job, port)))
             return Rank(int(number), environ.get(world, ""), _node(environ, node, launcher), name)
     number = environ.get("SLURM_LOCALID", "")
-    if number.isdigit() and outer and environ.get("SLURM_STEP_ID"):
+    if number.isdecimal() and outer and environ.get("SLURM_STEP_ID"):
         return Rank(int(number), environ.get("SLURM_PROCID", ""), environ.get("SLURM_NODEID", ""), f"slurm-{outer}")
     return None
 

@@ -45,8 +45,8 @@ class NodeUsage:
             if not name.startswith("cpu"):
                 break
             if (name == "cpu") if self._names is None else (name in self._names):
-                ticks = [int(field) for field in fields[:_ALL]]
-                if len(ticks) < _ALL - 1:
+                ticks = [int(field) for field in fields[:_ALL] if field.isdecimal()]
+                if len(ticks) < min(len(fields), _ALL) or len(ticks) < _ALL - 1:
                     break
                 seen += 1
                 busy += sum(ticks[index] for index in _BUSY)
@@ -83,10 +83,10 @@ def read_allocation(machine: Machine, environ: Mapping[str, str], sysroot: str =
     allowed = _affinity(pid)
     cpus = float(len(allowed))
     slurm = environ.get("SLURM_CPUS_ON_NODE", "")
-    if slurm.isdigit() and int(slurm) > 0:
+    if slurm.isdecimal() and int(slurm) > 0:
         cpus = min(cpus, int(slurm))
     quota, _, period = read_text(f"{sysroot}/sys/fs/cgroup/cpu.max").strip().partition(" ")
-    if quota.isdigit() and period.isdigit() and int(period) > 0:
+    if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         cpus = min(cpus, int(quota) / int(period))
     cpus = max(min(cpus, float(threads)), 1e-6)
     packages = _cpus_by_package(threads, sysroot)
@@ -112,14 +112,14 @@ def _cpus_by_package(threads: int, sysroot: str) -> dict[int, frozenset[int]]:
     packages: dict[int, set[int]] = {}
     for cpu in range(threads):
         number = read_text(f"{base}/cpu{cpu}/topology/physical_package_id", 16).strip()
-        if number.isdigit():
+        if number.isdecimal():
             packages.setdefault(int(number), set()).add(cpu)
     return {number: frozenset(members) for number, members in packages.items()}
 
 
 def _memory_share(memory_gb: float, sysroot: str) -> float | None:
     limit = read_text(f"{sysroot}/sys/fs/cgroup/memory.max", 64).strip()
-    if not limit.isdigit() or memory_gb <= 0:
+    if not limit.isdecimal() or memory_gb <= 0:
         return None
     share = 1e-9 * int(limit) / memory_gb
     return share if 0 < share < 1 else None

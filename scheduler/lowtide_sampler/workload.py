@@ -39,7 +39,7 @@ class Descendants:
         self._seen_s = 0.0
 
     def read(self) -> WorkloadReading:
-        living_s, pids = tree_cpu_s(os.getpid())
+        living_s, pids = tree_cpu_s(_own_pid())
         self._seen_s = max(self._seen_s, _ended_children_cpu_s() - self._before_s + living_s)
         return WorkloadReading(self._seen_s, pids)
 
@@ -186,6 +186,14 @@ def own_workload(sysroot: str = "") -> Workload:
     """All that this process will start: by its control group where it is alone in one, else by the tree."""
     folder = cgroups.group_of_its_own(os.getpid(), sysroot)
     return OwnGroup(folder) if folder else Descendants()
+
+
+def _own_pid() -> int:
+    """This process's number as /proc has it, which may be that of another namespace than this process's own."""
+    try:
+        return int(os.readlink("/proc/self"))
+    except (OSError, ValueError):
+        return os.getpid()
 
 
 def _ended_children_cpu_s() -> float:

@@ -174,3 +174,43 @@ def test_a_kept_journal_of_each_version_still_reads(version: int) -> None:
     assert result["attribution"]["allocated_share"] == 1.0
     assert result["tags"] == {"team": "grid"}
     assert 0 < result["energy_low_j"] < result["energy_j"] < result["energy_high_j"]
+
+
+WRONG = [("t", "x"), ("t", float("nan")), ("t", 1e300), ("utc", 1e19), ("utc", None), ("boot", "x"),
+         ("job", float("inf")), ("busy", float("nan")), ("home", "x"), ("uj", 5), ("uj", ["x"]), ("use", 5),
+         ("use", [[1.0]])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_record_that_no_run_can_have_written_is_left_aside(key: str, value: object, tmp_path: Path) -> None:
+    path = write(tmp_path, header(), *ticks(3), {**ticks(4)[-1], key: value})
+    records = read_journal(path)
+    assert records.damaged_lines == 1
+    assert replay(records) == replay(read_journal(write(tmp_path, header(), *ticks(3), name="good")))
+
+
+def test_a_line_of_brackets_alone_is_left_aside(tmp_path: Path) -> None:
+    path = write(tmp_path, header(), *ticks(3))
+    path.write_bytes(path.read_bytes() + b"[" * 100_000)
+    assert read_journal(path).damaged_lines == 1
+
+
+@pytest.mark.parametrize("other", [{"host": None}, {"threads": 0}, {"sources": None}, {"interval_s": "x"},
+                                   {"start_utc_s": 1e300}, {"attribution": "zzz"}])  # fmt: skip
+def test_a_journal_that_nobody_can_read_keeps_no_other_from_being_closed(other: dict, tmp_path: Path) -> None:
+    path = write(tmp_path, header(**other), *ticks(3), name="a")
+    before = path.read_bytes()
+    write(tmp_path, header(), *ticks(3), name="b")
+    assert [result["end"] for result in recover(tmp_path)] == ["lost"]
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_first_line_is_an_error_of_the_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="damaged"):
+        replay(read_journal(write(tmp_path, header(sources=[{}]), *ticks(2), END)))
+
+
+def test_a_user_without_a_home_has_no_folder_called_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is neither HOME nor a name
+    assert default_directory({"TMPDIR": "/scratch"}) == f"/scratch/lowtide-{os.getuid()}/spool"
+    assert os.path.isabs(default_directory({}))

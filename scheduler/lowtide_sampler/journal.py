@@ -163,7 +163,9 @@ def _decode(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict):
         return None
-    is_known = "journal" in record or "end" in record or _is_mark(record) or _is_tick(record)
+    if "journal" in record:
+        return record if _is_header(record) else None
+    is_known = "end" in record or _is_mark(record) or _is_tick(record)
     return record if is_known else None
 
 
@@ -172,6 +174,19 @@ _MARK_KEYS = frozenset({"t", "mark", "event"})
 _LONGEST_RUN_S = 1e8
 _LAST_UTC_S = 2.5e11
 _MOST_CPU_S = 1e13
+
+
+_HEADER = {"run_id": str, "host": str, "boot_id": str, "pid": int, "start_ticks": int, "threads": int, "sources": list}
+
+
+def _is_header(record: dict[str, Any]) -> bool:
+    """Whether a first line of a version that is read here says who measured, where and when."""
+    return record["journal"] not in READABLE or (
+        all(isinstance(record.get(key), kind) for key, kind in _HEADER.items())
+        and record["threads"] > 0
+        and _is_within(record.get("start_utc_s"), _LAST_UTC_S)
+        and _is_within(record.get("interval_s"), _LAST_UTC_S)
+    )
 
 
 def _is_tick(record: dict[str, Any]) -> bool:

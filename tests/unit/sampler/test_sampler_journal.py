@@ -214,3 +214,11 @@ def test_a_user_without_a_home_has_no_folder_called_tilde(monkeypatch: pytest.Mo
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is neither HOME nor a name
     assert default_directory({"TMPDIR": "/scratch"}) == f"/scratch/lowtide-{os.getuid()}/spool"
     assert os.path.isabs(default_directory({}))
+
+
+@pytest.mark.parametrize(
+    "key", ["run_id", "host", "boot_id", "pid", "start_ticks", "threads", "sources", "start_utc_s"]
+)
+def test_a_first_line_that_lacks_a_part_is_none(key: str, tmp_path: Path) -> None:
+    first = {name: value for name, value in header().items() if name != key}
+    assert read_journal(write(tmp_path, first, *ticks(2), END)).header is None

@@ -136,7 +136,7 @@ class Attached:
         """A descriptor that tells of the end; -1: it has to be looked for."""
         try:
             if self._group:
-                fd = os.open(f"{self._group}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(f"{self._group}/cgroup.events", os.O_RDONLY)
                 os.read(fd, 256)
                 self._poll.register(fd, select.POLLPRI | select.POLLERR)
             else:

@@ -89,7 +89,7 @@ class Journal:
 
     def _open(self) -> int:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # never into another run's journal
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL  # never into another run's journal
         fd = os.open(self.path, flags, 0o600)
         try_lock(fd)
         return fd
@@ -217,7 +217,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
 
 def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND)
     except OSError:
         return None
     try:

@@ -8,9 +8,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-O_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-"""Windows has no such flag, and hands no descriptor down unasked."""
-
 ARM_PARTS = {
     (0x41, 0xD0C): "Neoverse N1 (Graviton2, Ampere Altra)",
     (0x41, 0xD40): "Neoverse V1 (Graviton3)",
@@ -57,7 +54,7 @@ class Machine(NamedTuple):
 def read_text(path: str, size: int = 65536) -> str:
     """Up to ``size`` bytes of a small file; "" where it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
     try:

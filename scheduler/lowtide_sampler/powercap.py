@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import O_CLOEXEC, read_text
+from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, CONTAINER, MODULE, UNREADABLE, told
 
@@ -89,7 +89,7 @@ class PowercapMeter:
     def read(self) -> MeterReading:
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDONLY | O_CLOEXEC)
+                self._fd = os.open(self._path, os.O_RDONLY)
             if os.fstat(self._fd).st_nlink == 0:  # a removed file still answers through its descriptor
                 raise FileNotFoundError(2, "vanished", self._path)
             text = os.pread(self._fd, 32, 0).strip()

@@ -149,7 +149,7 @@ class Seat:
         return f"{wanted}.r{self.rank.world or f'{os.uname().nodename}-{os.getpid()}'}"
 
     def _take_lock(self) -> bool:
-        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

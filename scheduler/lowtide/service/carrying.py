@@ -89,7 +89,7 @@ def _as_written(content: bytes) -> bytes:
 def _close(path: Path) -> None:
     from lowtide_sampler.journal import encode, is_alive, read_journal, try_lock
 
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND)
     try:
         records = read_journal(path)
         header = records.header

@@ -50,8 +50,7 @@ TABLE: dict[str, Accuracy] = {
         0.05, "NVML API reference: +/- 5 % of the power reading; Yang et al. 2024, arXiv 2312.02741"
     ),
     "nvml-power": Accuracy(0.10, f"the sensor's 5 %, and as much for what happens between two samples; {JUDGEMENT}"),
-    "amdsmi-counter": Accuracy(0.05, f"only where it agrees with the power sensor; {JUDGEMENT}"),
-    "amdsmi-power": Accuracy(0.10, f"as nvml-power; {JUDGEMENT}"),
+    "amdsmi-power": Accuracy(0.10, f"as nvml-power, and no better by the accumulator where that agrees; {JUDGEMENT}"),
 }
 """By kind of source. What models may be off is a band in ``lowtide_sampler.model``, not a sigma."""
 

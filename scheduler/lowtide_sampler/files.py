@@ -27,11 +27,12 @@ def write_json(path: str, content: dict[str, Any]) -> None:
             file.write(text)
         os.replace(beside, path)
     except OSError:
-        _remove(beside)
+        remove(beside)
         raise
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Removes a file, if it is there and may be removed."""
     try:
         os.unlink(path)
     except OSError:

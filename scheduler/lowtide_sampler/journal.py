@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
-from lowtide_sampler.machine import boot_id, process_start
+from lowtide_sampler.machine import boot_id, is_running
 from lowtide_sampler.result import build
 
 if TYPE_CHECKING:
@@ -191,10 +191,7 @@ def replay(records: JournalRecords) -> dict[str, Any]:
 
 def is_alive(header: Mapping[str, Any]) -> bool:
     """Whether the sampler that wrote this first line still runs: the same boot, process number and start."""
-    if header["boot_id"] != boot_id():
-        return False
-    start_ticks, state = process_start(int(header["pid"]))
-    return start_ticks == header["start_ticks"] and state not in ("", "Z", "X")
+    return bool(header["boot_id"] == boot_id()) and is_running(int(header["pid"]), int(header["start_ticks"]))
 
 
 def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None) -> list[dict[str, Any]]:

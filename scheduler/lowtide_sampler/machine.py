@@ -26,6 +26,10 @@ Source:
     Arm Ltd., the cores' technical reference manuals, MIDR_EL1; Linux, arch/arm64/include/asm/cputype.h.
 """
 
+TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+"""Of the CPU times in /proc."""
+GONE = ("", "Z", "X")
+"""State letters of a process that is not there, or has ended and waits to be reaped."""
 _VIRTUAL_MAKERS = ("Amazon EC2", "Alibaba Cloud", "Google", "QEMU", "Microsoft Corporation", "VMware", "Xen", "innotek")
 
 
@@ -140,10 +144,22 @@ def boot_id() -> str:
     return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
+def package_of(cpu: int, sysroot: str = "") -> int | None:
+    """The processor that a CPU lies on; None where the kernel does not say."""
+    number = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
+    return int(number) if number.isdigit() else None
+
+
 def process_start(pid: int) -> tuple[int, str]:
     """(start time in clock ticks since boot, state letter) of a process; (0, "") where there is none."""
     fields = stat_fields(read_text(f"/proc/{pid}/stat"))
     return (int(fields[19]), fields[0]) if len(fields) > 19 else (0, "")
+
+
+def is_running(pid: int, start_ticks: int) -> bool:
+    """Whether the process of that number and start still runs, and has not ended and waits to be reaped."""
+    found_ticks, state = process_start(pid)
+    return found_ticks == start_ticks and state not in GONE
 
 
 def stat_fields(stat: str) -> list[str]:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import read_text
+from lowtide_sampler.machine import package_of, read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.powercap import package_error
 from lowtide_sampler.remedies import PERFMON, told
@@ -194,8 +194,7 @@ def _one_cpu_per_counter(machine: Machine, mask: str, sysroot: str) -> list[tupl
     """
     found: list[tuple[int | None, int]] = []
     for cpu in _listed(mask):
-        text = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
-        package = int(text) if text.isdigit() else None
+        package = package_of(cpu, sysroot)
         is_seen = package is not None and any(package == known for known, _ in found)
         if machine.vendor == "GenuineIntel" or not is_seen:
             found.append((package, cpu))

@@ -17,6 +17,7 @@ from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, CONTAINER, MODULE, UNREADABLE, told
+from lowtide_sampler.surroundings import marked_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -226,7 +227,7 @@ def _nothing(machine: Machine, sysroot: str) -> Finding:
     if machine.virtual:
         return Finding("powercap", False, "a virtual machine has no counter")
     if machine.vendor in ("GenuineIntel", "AuthenticAMD"):
-        if os.path.exists(f"{sysroot}/.dockerenv") or os.path.exists(f"{sysroot}/run/.containerenv"):
+        if marked_container(sysroot):
             return Finding("powercap", False, f"no zone in {_CLASS}: a container hides it", told(CONTAINER))
         return Finding("powercap", False, f"no zone in {_CLASS}: the driver is not loaded", told(MODULE))
     return Finding("powercap", False, f"no zone in {_CLASS}")

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
-from lowtide_sampler.files import write_json
+from lowtide_sampler.files import remove, write_json
 from lowtide_sampler.journal import read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
@@ -138,7 +138,7 @@ class Seat:
 
     def leave(self) -> None:
         """Gives the seat back."""
-        _remove(self._member)
+        remove(self._member)
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -166,13 +166,6 @@ class Seat:
             write_json(self._member, {"pid": pid, "start_ticks": process_start(pid)[0]})
         except OSError:
             return  # the reader then takes this rank's processes for strangers on the devices
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
 
 
 class _Table:

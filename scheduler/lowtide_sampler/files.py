@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def write_json(path: str, content: dict[str, Any]) -> None:
+def write_json(path: str, content: dict[str, Any], mode: int = 0o666) -> None:
     """Writes a JSON file atomically.
 
+    Args:
+        path: Where.
+        content: What.
+        mode: Who may read a new file, less what the process's mask takes away.
     Raises:
         OSError: It cannot be written; an older file of that name is left as it was.
     """
@@ -23,7 +27,7 @@ def write_json(path: str, content: dict[str, Any]) -> None:
         return
     beside = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, path)
     except OSError:

@@ -26,7 +26,7 @@ READABLE = ("lowtide-journal/1", VERSION)
 """Version 1 has ``allocated_share`` in the place of what the job was given in CPUs, memory and processors."""
 FIRST_HOUR_S = 3600.0
 """After it a run is read less often: a week of readings stays a few megabytes."""
-_SUFFIX = ".jsonl"
+SUFFIX = ".jsonl"
 _SYNC_EVERY_S = 30.0
 _KEPT_BYTES = 4 << 20
 
@@ -55,7 +55,7 @@ class Journal:
     """
 
     def __init__(self, directory: str, run_id: str) -> None:
-        self.path = os.path.join(directory, run_id + _SUFFIX)
+        self.path = os.path.join(directory, run_id + SUFFIX)
         self.trouble = ""
         self._fd = -1
         self._unwritten = bytearray()
@@ -109,16 +109,6 @@ def try_lock(fd: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def default_directory(environ: Mapping[str, str]) -> str:
-    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder."""
-    if environ.get("LOWTIDE_SPOOL"):
-        return environ["LOWTIDE_SPOOL"]
-    if environ.get("LOWTIDE_STATE"):
-        return os.path.join(environ["LOWTIDE_STATE"], "spool")
-    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(state, "lowtide", "spool")
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
@@ -205,7 +195,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
     """
     now_s = time.time() if now_utc_s is None else now_utc_s
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
+        names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
     except OSError:
         return []
     closed = (_close_lost(os.path.join(directory, name), now_s) for name in names)
@@ -226,10 +216,7 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
             return None
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
-        end = {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
-        size = os.fstat(fd).st_size
-        broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        os.write(fd, (b"\n" if broken else b"") + encode(end))
+        end = write_lost(fd, _tail_s(records, now_utc_s))
         return replay(records._replace(end=end))
     except OSError:
         return None
@@ -237,10 +224,29 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
         os.close(fd)
 
 
+def write_lost(fd: int, tail_s: float) -> dict[str, Any]:
+    """Writes the last line of a run that was lost, and returns it.
+
+    Args:
+        fd: The journal, open to read and to append.
+        tail_s: How long the job can have gone on after the last record; s.
+    """
+    end = {"end": "lost", "tail_s": tail_s}
+    size = os.fstat(fd).st_size
+    is_cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    os.write(fd, (b"\n" if is_cut else b"") + encode(end))
+    return end
+
+
+def longest_interval_s(header: Mapping[str, Any]) -> float:
+    """The longest time between two readings of a run, however long it lasts; s."""
+    return max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
+
+
 def _tail_s(records: JournalRecords, now_utc_s: float) -> float:
     """How long the job can have gone on after the last record and before the next would have been written."""
     header = records.header or {}
     last_utc_s = float(records.ticks[-1]["utc"] if records.ticks else header["start_utc_s"])
-    intervals_s = [float(header["interval_s"]), float(header.get("slow_s", 0.0))]
     ran_for_s = float(records.ticks[-1]["t"]) if records.ticks else 0.0
-    return max(min(max(intervals_s) if ran_for_s >= FIRST_HOUR_S else intervals_s[0], now_utc_s - last_utc_s), 0.0)
+    interval_s = longest_interval_s(header) if ran_for_s >= FIRST_HOUR_S else float(header["interval_s"])
+    return max(min(interval_s, now_utc_s - last_utc_s), 0.0)

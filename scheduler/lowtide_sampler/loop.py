@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from lowtide_sampler import model, slurm
 from lowtide_sampler.child import Child, identity
 from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import VERSION, Journal, default_directory
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import VERSION, Journal
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
 from lowtide_sampler.result import iso_utc
@@ -89,7 +90,7 @@ class Command(Child):
 def run(options: RunOptions, target: Target) -> Outcome:
     """Measures one thing to its end; whatever fails on our side leaves it alone."""
     run_id = options.run_id or new_run_id(time.time())
-    directory = options.journal_dir or default_directory(os.environ)
+    directory = options.journal_dir or spool_folder(os.environ)
     seat = _take_seat(directory, run_id, options.pid)
     machine = read_machine(options.sysroot)
     allocation = read_allocation(machine, os.environ, options.sysroot, pid=options.pid)

@@ -126,11 +126,12 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
 
 
 def _recover(argv: list[str]) -> int:
-    from lowtide_sampler.journal import default_directory, recover
+    from lowtide_sampler.folders import spool_folder
+    from lowtide_sampler.journal import recover
     from lowtide_sampler.result import summary
 
     values, as_json = _flags(argv, "--journal")
-    directory = values or default_directory(os.environ)
+    directory = values or spool_folder(os.environ)
     results = recover(directory)
     if as_json:
         _print_json(results)

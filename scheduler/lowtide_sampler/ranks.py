@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
 from lowtide_sampler.files import remove, write_json
-from lowtide_sampler.journal import read_journal, replay
+from lowtide_sampler.journal import SUFFIX, read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 READER = "rank_0"
 _FOLDER = "ranks"
 _MEMBER = ".member"
-_SUFFIX = ".jsonl"
 _FIRST_LINE_BYTES = 1 << 16
 
 
@@ -236,7 +235,7 @@ def replay_run(directory: str | os.PathLike[str], run_id: str) -> dict[str, Any]
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.
     """
-    records = read_journal(os.path.join(directory, run_id + _SUFFIX))
+    records = read_journal(os.path.join(directory, run_id + SUFFIX))
     if records.header is None or "rank" not in records.header:
         return replay(records)
     rank = records.header["rank"]
@@ -288,7 +287,7 @@ def _others_of(directory: str | os.PathLike[str], records: JournalRecords) -> li
     found = []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
-        if not name.endswith(_SUFFIX) or name == f"{header['run_id']}{_SUFFIX}" or not _is_of(path, header):
+        if not name.endswith(SUFFIX) or name == f"{header['run_id']}{SUFFIX}" or not _is_of(path, header):
             continue
         try:
             other = read_journal(path)

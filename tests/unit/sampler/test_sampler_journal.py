@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.child import identity
-from lowtide_sampler.journal import Journal, JournalError, default_directory, encode, read_journal, recover, replay
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import Journal, JournalError, encode, read_journal, recover, replay
 from lowtide_sampler.meters import Source
 
 KEPT = Path(__file__).parent / "journals"
@@ -147,9 +148,9 @@ def test_another_runs_journal_is_never_written_into(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_where_the_person_says_or_in_the_state_folder() -> None:
-    assert default_directory({"LOWTIDE_SPOOL": "/s"}) == "/s"
-    assert default_directory({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
-    assert default_directory({}).endswith("/.local/state/lowtide/spool")
+    assert spool_folder({"LOWTIDE_SPOOL": "/s"}) == "/s"
+    assert spool_folder({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
+    assert spool_folder({}).endswith("/.local/state/lowtide/spool")
 
 
 def test_a_record_is_one_line_of_json() -> None:

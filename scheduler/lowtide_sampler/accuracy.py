@@ -7,9 +7,9 @@ the file that ``LOWTIDE_METER_ERRORS`` names, else in ``meter_errors.json`` in t
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.folders import config_folder
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.gpu_choice import chosen_amd, is_exclusive, pick
 from lowtide_sampler.gpu_use import Look, SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,11 +11,11 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler import cgroups
 from lowtide_sampler.child import Ending
 from lowtide_sampler.machine import GONE, is_running, process_start, read_text
+from lowtide_sampler.standins import TYPE_CHECKING
 from lowtide_sampler.workload import Cgroup, ProcessTree
 
 if TYPE_CHECKING:

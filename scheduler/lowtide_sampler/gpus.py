@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.meters import Discovery, Finding
 from lowtide_sampler.nvml_driver import start
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

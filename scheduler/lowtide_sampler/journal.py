@@ -8,14 +8,13 @@ was lost and one that is read again next year go through the same code.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.machine import boot_id, is_running
 from lowtide_sampler.result import build
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +65,7 @@ class Journal:
         """Whether every record so far is in the file."""
         return not self._unwritten
 
-    def append(self, *records: Mapping[str, Any]) -> None:
+    def append(self, *records: dict[str, Any]) -> None:
         """Writes the records, and what is left of earlier ones, with one ``write``."""
         lines = b"".join(encode(record) for record in records)
         if len(self._unwritten) + len(lines) <= _KEPT_BYTES:
@@ -95,9 +94,9 @@ class Journal:
         return fd
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
+def encode(record: dict[str, Any]) -> bytes:
     """One record as one line."""
-    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    return to_json(record).encode() + b"\n"
 
 
 def try_lock(fd: int) -> bool:
@@ -141,6 +140,8 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
+    import json  # not on the way to the command's start
+
     try:
         record = json.loads(line)
     except ValueError:

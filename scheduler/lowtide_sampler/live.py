@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.result import energy_unit
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

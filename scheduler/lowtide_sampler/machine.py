@@ -6,7 +6,8 @@ Where there is no /proc (macOS, Windows) psutil is asked, if it is installed.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from lowtide_sampler.standins import NamedTuple
 
 ARM_PARTS = {
     (0x41, 0xD0C): "Neoverse N1 (Graviton2, Ampere Altra)",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.options import ATTACH_USAGE, USAGE, UsageError, parse_attach, parse_run
+from lowtide_sampler.standins import TYPE_CHECKING, to_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -89,7 +88,7 @@ def attach_main(argv: list[str]) -> int:
     except NotThere as error:
         return _fail(str(error))
     outcome = run(options, target)
-    target.answer(json.dumps(outcome.result).encode())
+    target.answer(to_json(outcome.result).encode())
     _tell(options, outcome)
     return 0
 
@@ -116,7 +115,7 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
 
     try:
         if path == "-":
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+            _print_json(result)
             sys.stdout.flush()
         elif path:
             write_json(path, result)
@@ -180,6 +179,8 @@ def _flags(argv: list[str], option: str) -> tuple[str, bool]:
 
 
 def _print_json(content: object) -> None:
+    import json
+
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 

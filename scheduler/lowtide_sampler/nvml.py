@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.gpu_choice import chosen_nvidia, is_exclusive, pick
@@ -12,6 +11,7 @@ from lowtide_sampler.gpu_use import SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, Source, Unreadable
 from lowtide_sampler.nvml_driver import NO_PERMISSION, Device, Driver, Refused
 from lowtide_sampler.nvml_meters import EnergyMeter, UserLooks, find_idle_w, power_meter
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Protocol
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.hwmon import acpi_sensor, chip_folders, is_grace
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, Source, Unreadable
 from lowtide_sampler.power_sum import SampledMeter
 from lowtide_sampler.remedies import IPMI_GROUP, told
+from lowtide_sampler.standins import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,11 +34,9 @@ class Controller(Protocol):
 
     def ask(self) -> None:
         """Sends the question and does not wait. Raises OSError."""
-        ...
 
     def answer(self) -> bytes | None:
         """The answer, if it has come; never waits. Raises OSError."""
-        ...
 
 
 class IpmiController:

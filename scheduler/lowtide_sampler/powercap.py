@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, CONTAINER, MODULE, UNREADABLE, told
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 from lowtide_sampler.surroundings import marked_container
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import fcntl
 import json
 import os
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
 from lowtide_sampler.files import remove, write_json
 from lowtide_sampler.journal import SUFFIX, read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.attribution import RULES, Allotment, attribute
 from lowtide_sampler.integrate import AMBIGUOUS, GAP
 from lowtide_sampler.meters import BESIDE
+from lowtide_sampler.standins import TYPE_CHECKING
 from lowtide_sampler.unknown import COMPONENTS, SCHEMA, absent_component, without_energy
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import NamedTuple, Protocol
 
 from lowtide_sampler import cgroups
 from lowtide_sampler.machine import TICKS_PER_S, read_text, stat_fields
+from lowtide_sampler.standins import NamedTuple, Protocol
 
 
 class WorkloadReading(NamedTuple):
@@ -22,7 +22,6 @@ class Workload(Protocol):
 
     def read(self) -> WorkloadReading:
         """CPU seconds and processes of this instant; the seconds never fall."""
-        ...
 
 
 class Descendants:

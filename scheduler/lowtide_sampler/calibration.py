@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.calibration_file import Calibration, cpu_of, load, path_of, save
 from lowtide_sampler.integrate import GAP, classify
 from lowtide_sampler.machine import proc_root
 from lowtide_sampler.meters import BESIDE, Unreadable
 from lowtide_sampler.sources import find_sources, host_name
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.files import write_json
+from lowtide_sampler.files import write_whole
 from lowtide_sampler.machine import boot_id, process_start, read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, signal, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +173,7 @@ class Child:
 
     def _write_child_file(self) -> None:
         try:
-            write_json(self._child_file, identity(os.getpid()))
+            write_whole(self._child_file, to_json(identity(os.getpid())) + "\n")
         except OSError:
             return  # the command starts all the same
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.power_sum import SampledMeter
 from lowtide_sampler.remedies import CAUSE, HWMON_GROUP, told
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

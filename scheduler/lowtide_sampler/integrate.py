@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.meters import DeviceUse, Source
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,6 +250,11 @@ class Ledger:
         for track, reading_uj, use in zip(self.meters, tick["uj"], uses):
             increase = track.put_use(DeviceUse(*use), self.t_s) if use else None
             self._add_reading(track, reading_uj, is_quiet=_is_quiet(track.source, increase, load_share))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was any record."""
+        return self._start_s is not None
 
     @property
     def duration_s(self) -> float:

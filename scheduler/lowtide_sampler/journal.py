@@ -8,14 +8,13 @@ was lost and one that is read again next year go through the same code.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
-from lowtide_sampler.machine import boot_id, process_start
+from lowtide_sampler.machine import boot_id, is_running
 from lowtide_sampler.result import build
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,7 @@ READABLE = ("lowtide-journal/1", VERSION)
 """Version 1 has ``allocated_share`` in the place of what the job was given in CPUs, memory and processors."""
 FIRST_HOUR_S = 3600.0
 """After it a run is read less often: a week of readings stays a few megabytes."""
-_SUFFIX = ".jsonl"
+SUFFIX = ".jsonl"
 _SYNC_EVERY_S = 30.0
 _KEPT_BYTES = 4 << 20
 
@@ -55,7 +54,7 @@ class Journal:
     """
 
     def __init__(self, directory: str, run_id: str) -> None:
-        self.path = os.path.join(directory, run_id + _SUFFIX)
+        self.path = os.path.join(directory, run_id + SUFFIX)
         self.trouble = ""
         self._fd = -1
         self._unwritten = bytearray()
@@ -66,7 +65,7 @@ class Journal:
         """Whether every record so far is in the file."""
         return not self._unwritten
 
-    def append(self, *records: Mapping[str, Any]) -> None:
+    def append(self, *records: dict[str, Any]) -> None:
         """Writes the records, and what is left of earlier ones, with one ``write``."""
         lines = b"".join(encode(record) for record in records)
         if len(self._unwritten) + len(lines) <= _KEPT_BYTES:
@@ -89,15 +88,15 @@ class Journal:
 
     def _open(self) -> int:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # never into another run's journal
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL  # never into another run's journal
         fd = os.open(self.path, flags, 0o600)
         try_lock(fd)
         return fd
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
+def encode(record: dict[str, Any]) -> bytes:
     """One record as one line."""
-    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    return to_json(record).encode() + b"\n"
 
 
 def try_lock(fd: int) -> bool:
@@ -109,22 +108,6 @@ def try_lock(fd: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def default_directory(environ: Mapping[str, str]) -> str:
-    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder.
-
-    A user who has no home has it among the temporary files.
-    """
-    if environ.get("LOWTIDE_SPOOL"):
-        return environ["LOWTIDE_SPOOL"]
-    if environ.get("LOWTIDE_STATE"):
-        return os.path.join(environ["LOWTIDE_STATE"], "spool")
-    home = os.path.expanduser("~")
-    state = environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-    if not os.path.isabs(state):  # never a folder of that name wherever the job happens to run
-        return os.path.join(environ.get("TMPDIR") or "/tmp", f"lowtide-{os.getuid()}", "spool")  # noqa: S108
-    return os.path.join(state, "lowtide", "spool")
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
@@ -157,6 +140,8 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
+    import json  # not on the way to the command's start
+
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -255,10 +240,7 @@ def _replay(records: JournalRecords, header: dict[str, Any]) -> dict[str, Any]:
 
 def is_alive(header: Mapping[str, Any]) -> bool:
     """Whether the sampler that wrote this first line still runs: the same boot, process number and start."""
-    if header["boot_id"] != boot_id():
-        return False
-    start_ticks, state = process_start(int(header["pid"]))
-    return start_ticks == header["start_ticks"] and state not in ("", "Z", "X")
+    return bool(header["boot_id"] == boot_id()) and is_running(int(header["pid"]), int(header["start_ticks"]))
 
 
 def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None) -> list[dict[str, Any]]:
@@ -272,7 +254,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
     """
     now_s = time.time() if now_utc_s is None else now_utc_s
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
+        names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
     except OSError:
         return []
     closed = (_close_lost(os.path.join(directory, name), now_s) for name in names)
@@ -281,7 +263,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
 
 def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND)
     except OSError:
         return None
     try:
@@ -293,11 +275,9 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
             return None
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
-        end = {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
-        result = replay(records._replace(end=end))
-        size = os.fstat(fd).st_size
-        broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        os.write(fd, (b"\n" if broken else b"") + encode(end))
+        tail_s = _tail_s(records, now_utc_s)
+        result = replay(records._replace(end={"end": "lost", "tail_s": tail_s}))
+        write_lost(fd, tail_s)
         return result
     except (OSError, JournalError, *_NOT_AS_WRITTEN):  # one that nobody can read is left as it is, and keeps no other
         return None
@@ -305,10 +285,29 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
         os.close(fd)
 
 
+def write_lost(fd: int, tail_s: float) -> dict[str, Any]:
+    """Writes the last line of a run that was lost, and returns it.
+
+    Args:
+        fd: The journal, open to read and to append.
+        tail_s: How long the job can have gone on after the last record; s.
+    """
+    end = {"end": "lost", "tail_s": tail_s}
+    size = os.fstat(fd).st_size
+    is_cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    os.write(fd, (b"\n" if is_cut else b"") + encode(end))
+    return end
+
+
+def longest_interval_s(header: Mapping[str, Any]) -> float:
+    """The longest time between two readings of a run, however long it lasts; s."""
+    return max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
+
+
 def _tail_s(records: JournalRecords, now_utc_s: float) -> float:
     """How long the job can have gone on after the last record and before the next would have been written."""
     header = records.header or {}
     last_utc_s = float(records.ticks[-1]["utc"] if records.ticks else header["start_utc_s"])
-    intervals_s = [float(header["interval_s"]), float(header.get("slow_s", 0.0))]
     ran_for_s = float(records.ticks[-1]["t"]) if records.ticks else 0.0
-    return max(min(max(intervals_s) if ran_for_s >= FIRST_HOUR_S else intervals_s[0], now_utc_s - last_utc_s), 0.0)
+    interval_s = longest_interval_s(header) if ran_for_s >= FIRST_HOUR_S else float(header["interval_s"])
+    return max(min(interval_s, now_utc_s - last_utc_s), 0.0)

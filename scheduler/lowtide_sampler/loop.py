@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lowtide_sampler import model, slurm
 from lowtide_sampler.child import Child, identity
-from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import VERSION, Journal, default_directory
+from lowtide_sampler.files import write_whole
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import VERSION, Journal
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
 from lowtide_sampler.result import iso_utc
 from lowtide_sampler.sources import find_sources
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, Protocol, to_json
 from lowtide_sampler.surroundings import look_around
 from lowtide_sampler.usage import Nodes, read_allocation
 from lowtide_sampler.workload import own_workload
@@ -52,23 +53,18 @@ class Target(Protocol):
 
     def described(self) -> dict[str, Any]:
         """What the journal's first line says of it."""
-        ...
 
     def prepare(self) -> None:
         """Called before the first reading."""
-        ...
 
     def start(self) -> Ending | None:
         """Called after it; an ``Ending`` where there is nothing to measure."""
-        ...
 
     def wait(self, timeout_s: float) -> Ending | None:
         """Sleeps until it ends or the time is over; may return early, with None."""
-        ...
 
     def take_marks(self) -> list[dict[str, Any]]:
         """The begins and ends of sections that came since the last call."""
-        ...
 
 
 class Command(Child):
@@ -89,7 +85,7 @@ class Command(Child):
 def run(options: RunOptions, target: Target) -> Outcome:
     """Measures one thing to its end; whatever fails on our side leaves it alone."""
     run_id = options.run_id or new_run_id(time.time())
-    directory = options.journal_dir or default_directory(os.environ)
+    directory = options.journal_dir or spool_folder(os.environ)
     seat = _take_seat(directory, run_id, options.pid)
     machine = read_machine(options.sysroot)
     allocation = read_allocation(machine, os.environ, options.sysroot, pid=options.pid)
@@ -263,7 +259,7 @@ def _write_exit_file(path: str, run_id: str, ending: Ending) -> tuple[str, ...]:
         "run_id": run_id,
     }
     try:
-        write_json(path, content)
+        write_whole(path, to_json(content) + "\n")
     except OSError as error:
         return (f"{path} could not be written: {error.strerror}",)
     return ()

@@ -6,10 +6,8 @@ Where there is no /proc (macOS, Windows) psutil is asked, if it is installed.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
-O_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-"""Windows has no such flag, and hands no descriptor down unasked."""
+from lowtide_sampler.standins import NamedTuple
 
 ARM_PARTS = {
     (0x41, 0xD0C): "Neoverse N1 (Graviton2, Ampere Altra)",
@@ -29,6 +27,10 @@ Source:
     Arm Ltd., the cores' technical reference manuals, MIDR_EL1; Linux, arch/arm64/include/asm/cputype.h.
 """
 
+TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+"""Of the CPU times in /proc."""
+GONE = ("", "Z", "X")
+"""State letters of a process that is not there, or has ended and waits to be reaped."""
 _VIRTUAL_MAKERS = ("Amazon EC2", "Alibaba Cloud", "Google", "QEMU", "Microsoft Corporation", "VMware", "Xen", "innotek")
 
 
@@ -60,7 +62,7 @@ def read_text(path: str, size: int = 65536) -> str:
     The kernel gives its lists a page at a time: one read is not the whole of one.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
     try:
@@ -150,10 +152,22 @@ def boot_id() -> str:
     return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
+def package_of(cpu: int, sysroot: str = "") -> int | None:
+    """The processor that a CPU lies on; None where the kernel does not say."""
+    number = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
+    return int(number) if number.isdecimal() else None
+
+
 def process_start(pid: int) -> tuple[int, str]:
     """(start time in clock ticks since boot, state letter) of a process; (0, "") where there is none."""
     fields = stat_fields(read_text(f"/proc/{pid}/stat"))
     return (int(fields[19]), fields[0]) if len(fields) > 19 else (0, "")
+
+
+def is_running(pid: int, start_ticks: int) -> bool:
+    """Whether the process of that number and start still runs, and has not ended and waits to be reaped."""
+    found_ticks, state = process_start(pid)
+    return found_ticks == start_ticks and state not in GONE
 
 
 def stat_fields(stat: str) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.options import ATTACH_USAGE, USAGE, UsageError, parse_attach, parse_run
+from lowtide_sampler.standins import TYPE_CHECKING, to_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -93,7 +92,7 @@ def attach_main(argv: list[str]) -> int:
     except NotThere as error:
         return _fail(str(error))
     outcome = run(options, target)
-    target.answer(json.dumps(outcome.result).encode())
+    target.answer(to_json(outcome.result).encode())
     _tell(options, outcome)
     return 0
 
@@ -122,7 +121,7 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
         if path == "-" and sys.stdout is None:
             return ["standard output is closed: the result could not be written"]
         if path == "-":
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+            _print_json(result)
             sys.stdout.flush()
         elif path:
             write_json(path, result)
@@ -132,11 +131,12 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
 
 
 def _recover(argv: list[str]) -> int:
-    from lowtide_sampler.journal import default_directory, recover
+    from lowtide_sampler.folders import spool_folder
+    from lowtide_sampler.journal import recover
     from lowtide_sampler.result import summary
 
     values, as_json = _flags(argv, "--journal")
-    directory = values or default_directory(os.environ)
+    directory = values or spool_folder(os.environ)
     results = recover(directory)
     if as_json:
         _print_json(results)
@@ -185,6 +185,8 @@ def _flags(argv: list[str], option: str) -> tuple[str, bool]:
 
 
 def _print_json(content: object) -> None:
+    import json
+
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import read_text
+from lowtide_sampler.machine import package_of, read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.powercap import package_error
 from lowtide_sampler.remedies import PERFMON, told
+from lowtide_sampler.standins import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +40,9 @@ class Kernel(Protocol):
 
     def open_counter(self, event_type: int, config: int, cpu: int) -> int:
         """A descriptor that counts the event on a CPU. Raises OSError."""
-        ...
 
     def read_counter(self, fd: int) -> int:
         """Its count since it was opened. Raises OSError."""
-        ...
 
 
 class LinuxKernel:
@@ -194,8 +192,7 @@ def _one_cpu_per_counter(machine: Machine, mask: str, sysroot: str) -> list[tupl
     """
     found: list[tuple[int | None, int]] = []
     for cpu in _listed(mask):
-        text = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
-        package = int(text) if text.isdecimal() else None
+        package = package_of(cpu, sysroot)
         is_seen = package is not None and any(package == known for known, _ in found)
         if machine.vendor == "GenuineIntel" or not is_seen:
             found.append((package, cpu))

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import O_CLOEXEC, read_text
+from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, CONTAINER, MODULE, UNREADABLE, told
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
+from lowtide_sampler.surroundings import marked_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class PowercapMeter:
     def read(self) -> MeterReading:
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDONLY | O_CLOEXEC)
+                self._fd = os.open(self._path, os.O_RDONLY)
             if os.fstat(self._fd).st_nlink == 0:  # a removed file still answers through its descriptor
                 raise FileNotFoundError(2, "vanished", self._path)
             text = os.pread(self._fd, 32, 0).strip()
@@ -226,7 +227,7 @@ def _nothing(machine: Machine, sysroot: str) -> Finding:
     if machine.virtual:
         return Finding("powercap", False, "a virtual machine has no counter")
     if machine.vendor in ("GenuineIntel", "AuthenticAMD"):
-        if os.path.exists(f"{sysroot}/.dockerenv") or os.path.exists(f"{sysroot}/run/.containerenv"):
+        if marked_container(sysroot):
             return Finding("powercap", False, f"no zone in {_CLASS}: a container hides it", told(CONTAINER))
         return Finding("powercap", False, f"no zone in {_CLASS}: the driver is not loaded", told(MODULE))
     return Finding("powercap", False, f"no zone in {_CLASS}")

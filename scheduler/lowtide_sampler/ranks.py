@@ -13,12 +13,12 @@ import fcntl
 import json
 import os
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
-from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import read_journal, replay
+from lowtide_sampler.files import remove, write_json
+from lowtide_sampler.journal import SUFFIX, read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 READER = "rank_0"
 _FOLDER = "ranks"
 _MEMBER = ".member"
-_SUFFIX = ".jsonl"
 _FIRST_LINE_BYTES = 1 << 16
 
 
@@ -138,7 +137,7 @@ class Seat:
 
     def leave(self) -> None:
         """Gives the seat back."""
-        _remove(self._member)
+        remove(self._member)
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -149,7 +148,7 @@ class Seat:
         return f"{wanted}.r{self.rank.world or f'{os.uname().nodename}-{os.getpid()}'}"
 
     def _take_lock(self) -> bool:
-        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -166,13 +165,6 @@ class Seat:
             write_json(self._member, {"pid": pid, "start_ticks": process_start(pid)[0]})
         except OSError:
             return  # the reader then takes this rank's processes for strangers on the devices
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
 
 
 class _Table:
@@ -243,7 +235,7 @@ def replay_run(directory: str | os.PathLike[str], run_id: str) -> dict[str, Any]
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.
     """
-    records = read_journal(os.path.join(directory, run_id + _SUFFIX))
+    records = read_journal(os.path.join(directory, run_id + SUFFIX))
     if records.header is None or "rank" not in records.header:
         return replay(records)
     rank = records.header["rank"]
@@ -295,7 +287,7 @@ def _others_of(directory: str | os.PathLike[str], records: JournalRecords) -> li
     found = []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
-        if not name.endswith(_SUFFIX) or name == f"{header['run_id']}{_SUFFIX}" or not _is_of(path, header):
+        if not name.endswith(SUFFIX) or name == f"{header['run_id']}{SUFFIX}" or not _is_of(path, header):
             continue
         try:
             other = read_journal(path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING
+
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

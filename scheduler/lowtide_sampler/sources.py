@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import calibration_file, gpus, model, powercap
 from lowtide_sampler.accuracy import read_errors
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.meters import BESIDE, Finding
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.machine import proc_root, read_text
+from lowtide_sampler.machine import TICKS_PER_S, package_of, proc_root, read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowtide_sampler.machine import Machine
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _BUSY = (0, 1, 2, 5, 6)  # user, nice, system, interrupts; neither idle, nor waiting, nor stolen
 _ALL = 8
 
@@ -51,7 +50,7 @@ class NodeUsage:
                 seen += 1
                 busy += sum(ticks[index] for index in _BUSY)
                 capacity += sum(ticks)
-        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S) if seen else None
+        return NodeReading(busy / TICKS_PER_S, capacity / TICKS_PER_S) if seen else None
 
 
 class Allocation(NamedTuple):
@@ -108,12 +107,11 @@ def _affinity(pid: int) -> set[int]:
 
 
 def _cpus_by_package(threads: int, sysroot: str) -> dict[int, frozenset[int]]:
-    base = f"{sysroot}/sys/devices/system/cpu"
     packages: dict[int, set[int]] = {}
     for cpu in range(threads):
-        number = read_text(f"{base}/cpu{cpu}/topology/physical_package_id", 16).strip()
-        if number.isdecimal():
-            packages.setdefault(int(number), set()).add(cpu)
+        number = package_of(cpu, sysroot)
+        if number is not None:
+            packages.setdefault(number, set()).add(cpu)
     return {number: frozenset(members) for number, members in packages.items()}
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.child import identity
-from lowtide_sampler.journal import Journal, JournalError, default_directory, encode, read_journal, recover, replay
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import Journal, JournalError, encode, read_journal, recover, replay
 from lowtide_sampler.meters import Source
+from lowtide_sampler.result import summary
 
 KEPT = Path(__file__).parent / "journals"
 PACKAGE = Source("p", "RAPL package", "cpu", "counter", pmax_w=500.0, range_uj=10**12, error_share=0.05)
@@ -147,9 +149,9 @@ def test_another_runs_journal_is_never_written_into(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_where_the_person_says_or_in_the_state_folder() -> None:
-    assert default_directory({"LOWTIDE_SPOOL": "/s"}) == "/s"
-    assert default_directory({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
-    assert default_directory({}).endswith("/.local/state/lowtide/spool")
+    assert spool_folder({"LOWTIDE_SPOOL": "/s"}) == "/s"
+    assert spool_folder({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
+    assert spool_folder({}).endswith("/.local/state/lowtide/spool")
 
 
 def test_a_record_is_one_line_of_json() -> None:
@@ -212,8 +214,8 @@ def test_a_damaged_first_line_is_an_error_of_the_journal(tmp_path: Path) -> None
 
 def test_a_user_without_a_home_has_no_folder_called_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is neither HOME nor a name
-    assert default_directory({"TMPDIR": "/scratch"}) == f"/scratch/lowtide-{os.getuid()}/spool"
-    assert os.path.isabs(default_directory({}))
+    assert spool_folder({"TMPDIR": "/scratch"}) == f"/scratch/lowtide-{os.getuid()}/spool"
+    assert os.path.isabs(spool_folder({}))
 
 
 @pytest.mark.parametrize(
@@ -222,3 +224,11 @@ def test_a_user_without_a_home_has_no_folder_called_tilde(monkeypatch: pytest.Mo
 def test_a_first_line_that_lacks_a_part_is_none(key: str, tmp_path: Path) -> None:
     first = {name: value for name, value in header().items() if name != key}
     assert read_journal(write(tmp_path, first, *ticks(2), END)).header is None
+
+
+def test_a_run_that_ended_before_its_first_reading_has_no_energy_rather_than_none_of_it(tmp_path: Path) -> None:
+    write(tmp_path, header())
+    (result,) = recover(tmp_path)
+    assert result["energy_j"] is None
+    assert result["flags"] == ["no_reading"]
+    assert summary(result) == "energy unknown: it ended before the first reading"

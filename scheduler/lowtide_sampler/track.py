@@ -33,7 +33,11 @@ _HELPERS_FD = 3
 _IS_COROUTINE = 0x80
 _START = """\
 import sys
-sys.path.insert(0, sys.argv.pop(1))
+home = sys.argv.pop(1)
+sys.path.insert(0, home)
+import lowtide_sampler
+if lowtide_sampler.__path__[0] != home + "/lowtide_sampler":  # another one that is installed here
+    sys.exit(f"lowtide: no lowtide_sampler in {home}")
 from lowtide_sampler.main import main
 sys.exit(main(sys.argv[1:]))
 """

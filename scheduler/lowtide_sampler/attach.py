@@ -46,9 +46,9 @@ class Attached:
         self._group = cgroups.find_group(options.cgroup, options.sysroot) if options.cgroup else ""
         self._start_ticks, state = process_start(self._pid) if self._pid else (0, "")
         if options.cgroup and not self._group:
-            raise NotThere(f"there is no control group {options.cgroup}")
+            raise NotThere(f"there is no control group {options.cgroup}; name its folder, or its path below the mount")
         if self._pid and state in GONE and options.marks_fd < 0:  # a caller's marks tell of it when it is gone
-            raise NotThere(f"there is no process {self._pid}")
+            raise NotThere(f"there is no process {self._pid}: it has ended, or the number is a container's own")
         self._marks_fd = options.marks_fd
         self._marks: list[dict[str, Any]] = []
         self._rest = b""

@@ -61,7 +61,7 @@ def group_of_its_own(pid: int, sysroot: str = "") -> str:
 
 def find_group(path: str, sysroot: str = "") -> str:
     """The folder of the group that a person named: a folder, or a path below the mount; "" where there is none."""
-    tries = [path] if path.startswith(_MOUNT) or os.path.isabs(path) else []
+    tries = [path] if os.path.isabs(path) else []
     tries += [f"{sysroot}{mount}/{path.strip('/')}" for mount in (*_V2_MOUNTS, f"{_MOUNT}/{_V1_CONTROLLER}")]
     return next((folder.rstrip("/") for folder in tries if used_cpu_s(folder) is not None), "")
 

@@ -14,7 +14,7 @@ from lowtide_sampler.journal import VERSION, Journal
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
 from lowtide_sampler.result import iso_utc
-from lowtide_sampler.sources import find_sources
+from lowtide_sampler.sources import Sources, find_sources
 from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, Protocol, to_json
 from lowtide_sampler.surroundings import look_around
 from lowtide_sampler.usage import Nodes, read_allocation
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from lowtide_sampler.options import RunOptions
     from lowtide_sampler.ranks import Seat
     from lowtide_sampler.recorder import Pace
-    from lowtide_sampler.sources import Sources
     from lowtide_sampler.usage import Allocation
     from lowtide_sampler.workload import Workload
 
@@ -89,9 +88,12 @@ def run(options: RunOptions, target: Target) -> Outcome:
     seat = _take_seat(directory, run_id, options.pid)
     machine = read_machine(options.sysroot)
     allocation = read_allocation(machine, os.environ, options.sysroot, pid=options.pid)
-    sources = find_sources(os.environ, options.sysroot, machine=machine, allocation=allocation)
-    if seat and not seat.is_reader:
-        sources = sources._replace(meters=(), models=(), findings=(), unreadable=())
+    reads_counters = seat is None or seat.is_reader
+    sources = (
+        find_sources(os.environ, options.sysroot, machine=machine, allocation=allocation)
+        if reads_counters
+        else Sources(machine, (), (), (), ())
+    )
     run_id = seat.run_id if seat else run_id
     journal = Journal(directory, run_id)
     target.prepare()
@@ -107,7 +109,7 @@ def run(options: RunOptions, target: Target) -> Outcome:
     ending = target.start() or _measure(target, recorder, clocks, pace, live)
     recorder.tick(_last_record(ending), target.take_marks())
     troubles = _write_exit_file(options.exit_file, run_id, ending)
-    if not ending.why and (seat is None or seat.is_reader):
+    if reads_counters and not ending.why:
         recorder.tell_slurm(slurm.consumed_energy_j(os.environ, clocks.elapsed_s()))
     journal.close()
     result = recorder.result()
@@ -161,7 +163,7 @@ def _measure(target: Target, recorder: Recorder, clocks: Clocks, pace: Pace, liv
 
 def _take_seat(directory: str, run_id: str, pid: int) -> Seat | None:
     """This rank's seat beside the other ranks of its node; None where no launcher made several of us."""
-    if not any("LOCAL" in name for name in os.environ):
+    if not any("LOCAL" in name for name in os.environ):  # as every launcher's number of a rank is called
         return None
     from lowtide_sampler.ranks import Seat, find_rank
 

@@ -146,8 +146,7 @@ def discover(
     read = _without_mirrors([opened for opened in tried if opened.failure is None], sleep)
     failed = [opened for opened in tried if opened.failure is not None]
     findings = [
-        *(Finding(opened.meter.source.name, True, opened.zone.name) for opened in read),
-        *(_missed(opened) for opened in failed),
+        *(_finding(opened) for opened in (*read, *failed)),
         *(Finding(f"powercap:{zone.folder}", False, _nameless(zone)) for zone in zones if not zone.name),
     ]
     missed = sum(opened.zone.component == "cpu" for opened in failed)
@@ -237,7 +236,7 @@ def _nameless(zone: Zone) -> str:
     return "the zone leads nowhere" if zone.dangling else "the zone has no name: nothing says what it measures"
 
 
-def _missed(opened: Opened) -> Finding:
+def _finding(opened: Opened) -> Finding:
     failure = opened.failure
     if failure is None:
         return Finding(opened.meter.source.name, True, opened.zone.name)

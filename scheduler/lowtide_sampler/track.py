@@ -243,7 +243,7 @@ class _Helper:
 
     def send(self, name: str, event: str) -> None:
         """Sends one mark, with the instant at which it was made; those that do not fit go with a later one."""
-        if self._socket is None or os.getpid() != self._owner:
+        if not self.is_live():
             return
         from _json import encode_basestring_ascii as quoted  # the whole of json is slower to load than to be measured
 

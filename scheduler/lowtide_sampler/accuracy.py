@@ -7,14 +7,16 @@ the file that ``LOWTIDE_METER_ERRORS`` names, else in ``meter_errors.json`` in t
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+
+from lowtide_sampler.folders import config_folder
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JUDGEMENT = "[judgement]"
 _FILE = "meter_errors.json"
-_LARGEST_FILE = 65536
+_LARGEST_FILE_LETTERS = 65536
 
 
 class Accuracy(NamedTuple):
@@ -50,8 +52,7 @@ TABLE: dict[str, Accuracy] = {
         0.05, "NVML API reference: +/- 5 % of the power reading; Yang et al. 2024, arXiv 2312.02741"
     ),
     "nvml-power": Accuracy(0.10, f"the sensor's 5 %, and as much for what happens between two samples; {JUDGEMENT}"),
-    "amdsmi-counter": Accuracy(0.05, f"only where it agrees with the power sensor; {JUDGEMENT}"),
-    "amdsmi-power": Accuracy(0.10, f"as nvml-power; {JUDGEMENT}"),
+    "amdsmi-power": Accuracy(0.10, f"as nvml-power, and no better by the accumulator where that agrees; {JUDGEMENT}"),
 }
 """By kind of source. What models may be off is a band in ``lowtide_sampler.model``, not a sigma."""
 
@@ -63,10 +64,10 @@ def read_errors(environ: Mapping[str, str]) -> tuple[Mapping[str, float], str]:
 
     A table with a fault is left aside whole: half of somebody's figures would be nobody's.
     """
-    path = environ.get("LOWTIDE_METER_ERRORS") or os.path.join(_config_folder(environ), _FILE)
+    path = environ.get("LOWTIDE_METER_ERRORS") or os.path.join(config_folder(environ), _FILE)
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(_LARGEST_FILE)
+            text = file.read(_LARGEST_FILE_LETTERS)
     except OSError as error:
         return ERRORS, f"{path} cannot be read: {error.strerror}" if environ.get("LOWTIDE_METER_ERRORS") else ""
     except ValueError:
@@ -89,10 +90,3 @@ def _overlaid(text: str, path: str) -> tuple[Mapping[str, float], str]:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             return ERRORS, f"{path}: {name} is {value!r}, and must be a share from 0 to 1"
     return {**ERRORS, **own}, ""
-
-
-def _config_folder(environ: Mapping[str, str]) -> str:
-    if environ.get("LOWTIDE_CONFIG"):
-        return os.path.dirname(environ["LOWTIDE_CONFIG"])
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(base, "lowtide")

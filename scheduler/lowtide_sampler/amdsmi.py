@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
+from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.gpu_choice import chosen_amd, is_exclusive, pick
 from lowtide_sampler.gpu_use import Look, SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +25,6 @@ _REPAIR = "install the package amd-smi-lib of your ROCm"
 _PMAX_OF_LIMIT = 1.3
 _AGREE_S = 2.0
 _AGREE_SHARE = 0.20
-ERRORS: Mapping[str, float] = {"amdsmi-power": 0.10}
-"""One sigma as a share of the energy [judgement]; the accumulator, used where it agrees, is held to be no better."""
 _POWERS = ("socket_power", "current_socket_power", "average_socket_power")
 _ENERGIES = ("energy_accumulator", "power")  # ROCm before 6.1 calls the accumulator "power"
 

@@ -11,11 +11,11 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler import cgroups
 from lowtide_sampler.child import Ending
-from lowtide_sampler.machine import process_start, read_text
+from lowtide_sampler.machine import GONE, is_running, process_start, read_text
+from lowtide_sampler.standins import TYPE_CHECKING
 from lowtide_sampler.workload import Cgroup, ProcessTree
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.25
 _MARKS_APART_S = 0.05
 """A mark makes a reading at once; a program that marks oftener has them so far apart, and its marks between them."""
-_GONE = ("", "Z", "X")
 STOP = "stop"
 
 
@@ -47,9 +46,9 @@ class Attached:
         self._group = cgroups.find_group(options.cgroup, options.sysroot) if options.cgroup else ""
         self._start_ticks, state = process_start(self._pid) if self._pid else (0, "")
         if options.cgroup and not self._group:
-            raise NotThere(f"there is no control group {options.cgroup}")
-        if self._pid and state in _GONE and options.marks_fd < 0:  # a caller's marks tell of it when it is gone
-            raise NotThere(f"there is no process {self._pid}")
+            raise NotThere(f"there is no control group {options.cgroup}; name its folder, or its path below the mount")
+        if self._pid and state in GONE and options.marks_fd < 0:  # a caller's marks tell of it when it is gone
+            raise NotThere(f"there is no process {self._pid}: it has ended, or the number is a container's own")
         self._marks_fd = options.marks_fd
         self._marks: list[dict[str, Any]] = []
         self._rest = b""
@@ -136,7 +135,7 @@ class Attached:
         """A descriptor that tells of the end; -1: it has to be looked for."""
         try:
             if self._group:
-                fd = os.open(f"{self._group}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(f"{self._group}/cgroup.events", os.O_RDONLY)
                 os.read(fd, 256)
                 self._poll.register(fd, select.POLLPRI | select.POLLERR)
             else:
@@ -151,8 +150,7 @@ class Attached:
             if self._end_fd >= 0:
                 os.pread(self._end_fd, 256, 0)
             return not cgroups.is_populated(self._group)
-        start_ticks, state = process_start(self._pid)
-        return start_ticks != self._start_ticks or state in _GONE
+        return not is_running(self._pid, self._start_ticks)
 
     def _read_marks(self) -> None:
         while self._marks_fd >= 0 and not self._caller_is_gone:

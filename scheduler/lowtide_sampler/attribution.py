@@ -9,9 +9,9 @@ computed from the journal's records, so that any rule can be applied years later
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Cell, Sharing, Usage
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any

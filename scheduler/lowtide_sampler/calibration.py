@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.calibration_file import Calibration, cpu_of, load, path_of, save
 from lowtide_sampler.integrate import GAP, classify
 from lowtide_sampler.machine import proc_root
 from lowtide_sampler.meters import BESIDE, Unreadable
 from lowtide_sampler.sources import find_sources, host_name
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -255,7 +255,9 @@ def at_rest(phase: Phase, meters: Sequence[Meter], machine: Machine, wall_w: flo
     for meter in meters:
         source = meter.source
         if source.component == "gpu" and phase.power_w.get(source.name, 0.0) > _GPU_IDLE_SHARE * source.pmax_w:
-            raise CalibrationError(f"{source.name} draws {phase.power_w[source.name]:.0f} W: somebody computes on it")
+            raise CalibrationError(
+                f"{source.name} draws {phase.power_w[source.name]:.0f} W: somebody computes on it; try again without"
+            )
     node_meter, node_w = _whole_node(phase, meters, wall_w)
     devices_w = _devices_w(phase, meters)
     if node_w is not None and node_w < devices_w:
@@ -289,7 +291,9 @@ def with_load(
         )
     node_meter, node_w = _whole_node(phase, meters, wall_w)
     if node_w is None or node_meter != earlier.node_meter:
-        raise CalibrationError(f"{earlier.node_meter} measured the node at rest and gives no figure under load")
+        raise CalibrationError(
+            f"{earlier.node_meter} measured the node at rest and gives no figure under load; see lowtide doctor"
+        )
     if node_w <= (earlier.node_idle_w or 0.0):
         raise CalibrationError(
             f"{node_meter} shows {node_w:.0f} W under load and {earlier.node_idle_w:.0f} W at rest: one is wrong"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.machine import O_CLOEXEC, read_text
+from lowtide_sampler.folders import state_folder
+from lowtide_sampler.machine import read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,13 +76,9 @@ def cpu_of(machine: Machine) -> tuple[str, int, int, int]:
 
 
 def path_of(environ: Mapping[str, str], host: str) -> str:
-    """``calibration/HOST.json`` in ``$LOWTIDE_STATE``, else in ``lowtide`` in the person's state folder."""
-    state = environ.get("LOWTIDE_STATE")
-    if not state:
-        base = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-        state = os.path.join(base, "lowtide")
+    """``calibration/HOST.json`` in the state folder."""
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in host).lstrip(".")
-    return os.path.join(state, "calibration", f"{name or 'host'}.json")
+    return os.path.join(state_folder(environ), "calibration", f"{name or 'host'}.json")
 
 
 def load(path: str, machine: Machine, now_utc_s: float | None = None) -> tuple[Calibration | None, str]:
@@ -114,19 +111,10 @@ def save(path: str, calibration: Calibration, host: str) -> None:
     Raises:
         OSError: It cannot be written; what was there stays.
     """
-    import json
+    from lowtide_sampler.files import write_json
 
-    record = {"schema": SCHEMA, "host": host, **calibration._asdict()}
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    beside = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(json.dumps(record, indent=2) + "\n")
-        os.replace(beside, path)
-    except OSError:
-        os.unlink(beside)
-        raise
+    write_json(path, {"schema": SCHEMA, "host": host, **calibration._asdict()}, mode=0o600)
 
 
 def _from_record(record: Mapping[str, Any]) -> Calibration:

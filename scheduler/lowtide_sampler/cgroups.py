@@ -15,10 +15,10 @@ def used_cpu_s(folder: str) -> float | None:
     """CPU seconds that a group and all below it used since it was made; None where it does not tell."""
     for line in read_text(f"{folder}/cpu.stat", 4096).splitlines():
         name, _, number = line.partition(" ")
-        if name == "usage_usec" and number.isdigit():
+        if name == "usage_usec" and number.isdecimal():
             return 1e-6 * int(number)
     number = read_text(f"{folder}/cpuacct.usage", 64).strip()
-    return 1e-9 * int(number) if number.isdigit() else None
+    return 1e-9 * int(number) if number.isdecimal() else None
 
 
 def members(folder: str) -> frozenset[int]:
@@ -31,7 +31,7 @@ def members(folder: str) -> frozenset[int]:
 
 def own_members(folder: str) -> frozenset[int]:
     """The processes in a group itself."""
-    return frozenset(int(word) for word in read_text(f"{folder}/cgroup.procs", 1 << 20).split() if word.isdigit())
+    return frozenset(int(word) for word in read_text(f"{folder}/cgroup.procs", 1 << 20).split() if word.isdecimal())
 
 
 def is_populated(folder: str) -> bool:
@@ -61,7 +61,7 @@ def group_of_its_own(pid: int, sysroot: str = "") -> str:
 
 def find_group(path: str, sysroot: str = "") -> str:
     """The folder of the group that a person named: a folder, or a path below the mount; "" where there is none."""
-    tries = [path] if path.startswith(_MOUNT) or os.path.isabs(path) else []
+    tries = [path] if os.path.isabs(path) else []
     tries += [f"{sysroot}{mount}/{path.strip('/')}" for mount in (*_V2_MOUNTS, f"{_MOUNT}/{_V1_CONTROLLER}")]
     return next((folder.rstrip("/") for folder in tries if used_cpu_s(folder) is not None), "")
 

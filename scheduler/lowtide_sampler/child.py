@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.files import write_json
+from lowtide_sampler.files import write_whole
 from lowtide_sampler.machine import boot_id, process_start, read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, signal, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +33,7 @@ _TERMINAL_STOPS = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _SENT_BY_KERNEL = 0x80
 _SET_CHILD_SUBREAPER = 36
+_FOR_LONG_S = 3600.0
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
@@ -61,18 +61,24 @@ class Child:
         self._argv = list(argv)
         self._child_file = child_file
         self._pid = 0
+        self._is_prepared = False
+        self._ending: Ending | None = None
         self._mask: set[int] = set()
         self._sigchld = signal.getsignal(signal.SIGCHLD)
         self._environ = original_environ()
 
     def prepare(self) -> None:
         """Blocks the signals that will be passed on, and adopts the orphans that the command leaves."""
+        if self._is_prepared:
+            return
+        self._is_prepared = True
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap the command before its status is read
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED))
         become_subreaper()
 
     def start(self) -> Ending | None:
         """Starts the command; an ``Ending`` where it cannot be executed."""
+        early = _signals_so_far()
         reading, writing = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -80,11 +86,27 @@ class Child:
         os.close(writing)
         said = os.read(reading, 16)
         os.close(reading)
-        if not said:
-            return None
-        os.waitpid(self._pid, 0)
-        code = int(said)
-        return Ending(NOT_FOUND if code == errno.ENOENT else NOT_EXECUTABLE, why=os.strerror(code))
+        if said:
+            os.waitpid(self._pid, 0)
+            code = int(said)
+            self._ending = Ending(NOT_FOUND if code == errno.ENOENT else NOT_EXECUTABLE, why=os.strerror(code))
+        else:
+            for number in early:
+                self._send(number)
+        return self._ending
+
+    def finish(self) -> Ending:
+        """Sees the command to its end from wherever it stands, without anything else.
+
+        Raises:
+            OSError: It was not started yet, and cannot be.
+        """
+        if not self._pid:
+            self.prepare()
+            self.start()
+        while self._ending is None:
+            self._ending = self.wait(_FOR_LONG_S)
+        return self._ending
 
     def wait(self, timeout_s: float) -> Ending | None:
         """Sleeps until the command ends or the time is over; passes signals on meanwhile.
@@ -96,7 +118,8 @@ class Child:
         if info is None or info.si_signo not in _WAITED:
             return None
         if info.si_signo == signal.SIGCHLD:
-            return self._reap()
+            self._ending = self._reap() or self._ending
+            return self._ending
         # What the terminal sends, it sends to the whole foreground group: the command has it already.
         if info.si_code != _SENT_BY_KERNEL:
             self._send(info.si_signo)
@@ -150,9 +173,19 @@ class Child:
 
     def _write_child_file(self) -> None:
         try:
-            write_json(self._child_file, identity(os.getpid()))
+            write_whole(self._child_file, to_json(identity(os.getpid())) + "\n")
         except OSError:
             return  # the command starts all the same
+
+
+def _signals_so_far() -> list[int]:
+    """Signals that came while there was no command yet, the terminal's too: it is to have them all."""
+    numbers: list[int] = []
+    while True:
+        info = signal.sigtimedwait(FORWARDED, 0)
+        if info is None or info.si_signo not in FORWARDED:
+            return numbers
+        numbers.append(info.si_signo)
 
 
 def identity(pid: int) -> dict[str, object]:
@@ -185,6 +218,8 @@ def execute(argv: Sequence[str], environ: dict[str, str]) -> None:
         OSError: It is not there (ENOENT), or cannot be executed.
     """
     name = argv[0]
+    if not name:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     folders = [""] if "/" in name else environ.get("PATH", os.defpath).split(":")
     refused: OSError | None = None
     for folder in folders:

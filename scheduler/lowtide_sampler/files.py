@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING
+
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
 
 
-def write_json(path: str, content: dict[str, Any]) -> None:
-    """Writes a JSON file atomically.
+def write_json(path: str, content: dict[str, Any], mode: int = 0o666) -> None:
+    """Writes a JSON file for people to read. Raises OSError, as ``write_whole`` does."""
+    import json
 
+    write_whole(path, json.dumps(content, indent=2) + "\n", mode)
+
+
+def write_whole(path: str, text: str, mode: int = 0o666) -> None:
+    """Writes a file atomically.
+
+    Args:
+        path: Where.
+        text: What.
+        mode: Who may read a new file, less what the process's mask takes away.
     Raises:
         OSError: It cannot be written; an older file of that name is left as it was.
     """
-    text = json.dumps(content, indent=2) + "\n"
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe or /dev/stderr cannot be put in place of
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
         return
     beside = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, path)
     except OSError:
-        _remove(beside)
+        remove(beside)
         raise
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Removes a file, if it is there and may be removed."""
     try:
         os.unlink(path)
     except OSError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ def pick(words: tuple[str, ...], count: int, uuids: Callable[[], list[str]]) -> 
     """
     picked: list[int] = []
     for word in words:
-        if word.isdigit():
+        if word.isdecimal():
             matches = [int(word)] if int(word) < count else []
         else:
             matches = [at for at, uuid in enumerate(uuids()) if word and uuid.startswith(word)]

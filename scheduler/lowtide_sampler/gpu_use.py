@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lowtide_sampler.meters import DeviceUse, Meter, MeterReading, Sampled
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -176,7 +176,6 @@ class DeviceMeter(Meter, Sampled, Protocol):
     @property
     def late_flags(self) -> tuple[str, ...]:
         """What became known of the device during the run."""
-        ...
 
 
 class SharedMeter:

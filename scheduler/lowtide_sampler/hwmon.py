@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.power_sum import SampledMeter
 from lowtide_sampler.remedies import CAUSE, HWMON_GROUP, told
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +128,7 @@ def acpi_sensor(folder: str) -> Sensor | None:
         if os.path.exists(f"{base}/power1_average"):
             interval_ms = read_text(f"{base}/power1_average_interval", 16).strip()
             label = read_text(f"{base}/power1_oem_info", 128).strip() or read_text(f"{base}/power1_label", 128).strip()
-            window_s = min(1e-3 * int(interval_ms), 2.0) if interval_ms.isdigit() else 0.0
+            window_s = min(1e-3 * int(interval_ms), 2.0) if interval_ms.isdecimal() else 0.0
             return Sensor(f"{os.path.basename(folder)}:power1", label, (f"{base}/power1_average",), True, window_s)
     return None
 
@@ -146,7 +146,7 @@ def _amd_energy(folders: Mapping[str, str], errors: Mapping[str, float]) -> list
         for index in _indices(folder, "energy", "_input"):
             label = read_text(f"{folder}/energy{index}_label", 64).strip()
             socket = label[len("Esocket") :]
-            if not label.startswith("Esocket") or not socket.isdigit():
+            if not label.startswith("Esocket") or not socket.isdecimal():
                 continue  # Ecore000 and its like lie within the socket
             source = Source(
                 name=f"{os.path.basename(folder)}:energy{index}",
@@ -175,7 +175,7 @@ def _grace(
             continue
         for rail in _GRACE_RAILS:
             socket = sensor.label[len(rail) :]
-            if sensor.label.startswith(rail) and socket.isdigit():
+            if sensor.label.startswith(rail) and socket.isdecimal():
                 by_socket.setdefault(int(socket), {}).setdefault(rail, sensor)
     found: list[tuple[Meter, str]] = []
     cpu_rail, socket_rail, module_rail = _GRACE_RAILS
@@ -248,7 +248,7 @@ def _rail(label: str) -> str:
     Makers write ``VDD_CPU``, ``VDD_CPU_CV``, ``VDD_CPU_GPU_CV``, ``CPU``; ``VDD_IN`` feeds the whole board.
     """
     words = label.upper().replace("-", "_").replace(" ", "_").split("_")
-    if "CPU" in words or any(word.startswith("CPU") and word[3:].isdigit() for word in words):
+    if "CPU" in words or any(word.startswith("CPU") and word[3:].isdecimal() for word in words):
         return "cpu"
     return BESIDE if words == ["VDD", "IN"] else ""
 
@@ -285,7 +285,7 @@ def _indices(folder: str, kind: str, suffix: str) -> list[int]:
     except OSError:
         return []
     numbers = [name[len(kind) : -len(suffix)] for name in names if name.startswith(kind) and name.endswith(suffix)]
-    return sorted(int(number) for number in numbers if number.isdigit())
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def _read_number(path: str) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.meters import DeviceUse, Source
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,20 +50,20 @@ def classify(before_uj: int, after_uj: int, dt_s: float, source: Source, mean_po
     highest_j = source.pmax_w * (dt_s + _GRANULARITY_S)
     delta_j = 1e-6 * (after_uj - before_uj)
     if source.range_uj is None:
-        possible_j = [delta_j] if 0 <= delta_j <= highest_j else []
-        first_wraps = 0
+        range_j = 0.0
+        first_wraps, last_wraps = 0, 0 if 0 <= delta_j <= highest_j else -1
     else:
         range_j = 1e-6 * source.range_uj
         first_wraps = 0 if delta_j >= 0 else 1
-        count = int((highest_j - delta_j) // range_j) + 1 - first_wraps
-        possible_j = [delta_j + (first_wraps + k) * range_j for k in range(count)]
-    if not possible_j:
+        last_wraps = int((highest_j - delta_j) // range_j)
+    if last_wraps < first_wraps:
         return Interval(GAP, 0.0, 0.0, source.pmax_w * dt_s)
-    if len(possible_j) == 1:
-        return Interval(WRAPPED if first_wraps else MEASURED, possible_j[0], possible_j[0], possible_j[0])
-    expected_j = (possible_j[0] + possible_j[-1]) / 2 if mean_power_w is None else mean_power_w * dt_s
-    nearest_j = min(possible_j, key=lambda energy_j: abs(energy_j - expected_j))
-    return Interval(AMBIGUOUS, nearest_j, possible_j[0], possible_j[-1])
+    low_j, high_j = delta_j + first_wraps * range_j, delta_j + last_wraps * range_j
+    if first_wraps == last_wraps:
+        return Interval(WRAPPED if first_wraps else MEASURED, low_j, low_j, low_j)
+    expected_j = (low_j + high_j) / 2 if mean_power_w is None else mean_power_w * dt_s
+    nearest_wraps = min(max(math.ceil((expected_j - delta_j) / range_j - 0.5), first_wraps), last_wraps)
+    return Interval(AMBIGUOUS, delta_j + nearest_wraps * range_j, low_j, high_j)
 
 
 class Place:
@@ -250,6 +250,11 @@ class Ledger:
         for track, reading_uj, use in zip(self.meters, tick["uj"], uses):
             increase = track.put_use(DeviceUse(*use), self.t_s) if use else None
             self._add_reading(track, reading_uj, is_quiet=_is_quiet(track.source, increase, load_share))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was any record."""
+        return self._start_s is not None
 
     @property
     def duration_s(self) -> float:

@@ -8,14 +8,13 @@ was lost and one that is read again next year go through the same code.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
-from lowtide_sampler.machine import boot_id, process_start
+from lowtide_sampler.machine import boot_id, is_running
 from lowtide_sampler.result import build
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,7 @@ READABLE = ("lowtide-journal/1", VERSION)
 """Version 1 has ``allocated_share`` in the place of what the job was given in CPUs, memory and processors."""
 FIRST_HOUR_S = 3600.0
 """After it a run is read less often: a week of readings stays a few megabytes."""
-_SUFFIX = ".jsonl"
+SUFFIX = ".jsonl"
 _SYNC_EVERY_S = 30.0
 _KEPT_BYTES = 4 << 20
 
@@ -55,7 +54,7 @@ class Journal:
     """
 
     def __init__(self, directory: str, run_id: str) -> None:
-        self.path = os.path.join(directory, run_id + _SUFFIX)
+        self.path = os.path.join(directory, run_id + SUFFIX)
         self.trouble = ""
         self._fd = -1
         self._unwritten = bytearray()
@@ -66,7 +65,7 @@ class Journal:
         """Whether every record so far is in the file."""
         return not self._unwritten
 
-    def append(self, *records: Mapping[str, Any]) -> None:
+    def append(self, *records: dict[str, Any]) -> None:
         """Writes the records, and what is left of earlier ones, with one ``write``."""
         lines = b"".join(encode(record) for record in records)
         if len(self._unwritten) + len(lines) <= _KEPT_BYTES:
@@ -89,15 +88,15 @@ class Journal:
 
     def _open(self) -> int:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # never into another run's journal
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL  # never into another run's journal
         fd = os.open(self.path, flags, 0o600)
         try_lock(fd)
         return fd
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
+def encode(record: dict[str, Any]) -> bytes:
     """One record as one line."""
-    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    return to_json(record).encode() + b"\n"
 
 
 def try_lock(fd: int) -> bool:
@@ -109,16 +108,6 @@ def try_lock(fd: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def default_directory(environ: Mapping[str, str]) -> str:
-    """``$LOWTIDE_SPOOL``, else ``spool`` in ``$LOWTIDE_STATE``, else ``lowtide/spool`` in the person's state folder."""
-    if environ.get("LOWTIDE_SPOOL"):
-        return environ["LOWTIDE_SPOOL"]
-    if environ.get("LOWTIDE_STATE"):
-        return os.path.join(environ["LOWTIDE_STATE"], "spool")
-    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(state, "lowtide", "spool")
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
@@ -151,25 +140,75 @@ def read_journal(path: str | os.PathLike[str]) -> JournalRecords:
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
+    import json  # not on the way to the command's start
+
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
-    is_known = "journal" in record or "end" in record or record.keys() >= _TICK_KEYS or record.keys() >= _MARK_KEYS
+    if "journal" in record:
+        return record if _is_header(record) else None
+    is_known = "end" in record or _is_mark(record) or _is_tick(record)
     return record if is_known else None
 
 
 _TICK_KEYS = frozenset({"t", "utc", "boot", "job", "busy", "uj"})
 _MARK_KEYS = frozenset({"t", "mark", "event"})
+_LONGEST_RUN_S = 1e8
+_LAST_UTC_S = 2.5e11
+_MOST_CPU_S = 1e13
+
+
+_HEADER = {"run_id": str, "host": str, "boot_id": str, "pid": int, "start_ticks": int, "threads": int, "sources": list}
+
+
+def _is_header(record: dict[str, Any]) -> bool:
+    """Whether a first line of a version that is read here says who measured, where and when."""
+    return record["journal"] not in READABLE or (
+        all(isinstance(record.get(key), kind) for key, kind in _HEADER.items())
+        and record["threads"] > 0
+        and _is_within(record.get("start_utc_s"), _LAST_UTC_S)
+        and _is_within(record.get("interval_s"), _LAST_UTC_S)
+    )
+
+
+def _is_tick(record: dict[str, Any]) -> bool:
+    """Whether a line can be the record of a reading: a flipped bit leaves JSON that no run can have written."""
+    if not record.keys() >= _TICK_KEYS:
+        return False
+    uses = record.get("use") or []
+    return (
+        _is_within(record["t"], _LONGEST_RUN_S)
+        and _is_within(record["utc"], _LAST_UTC_S)
+        and _is_within(record["boot"], _LAST_UTC_S)
+        and _is_within(record["job"], _MOST_CPU_S)
+        and all(record.get(key) is None or _is_within(record[key], _MOST_CPU_S) for key in ("busy", "home"))
+        and isinstance(record["uj"], list)
+        and all(reading is None or isinstance(reading, int) for reading in record["uj"])
+        and isinstance(uses, list)
+        and all(use is None or (isinstance(use, list) and len(use) == _USE_FIELDS) for use in uses)
+        and all(_is_within(seconds, _MOST_CPU_S) for use in uses for seconds in use or ())
+    )
+
+
+_USE_FIELDS = 4
+
+
+def _is_mark(record: dict[str, Any]) -> bool:
+    return record.keys() >= _MARK_KEYS and _is_within(record["t"], _LONGEST_RUN_S) and isinstance(record["mark"], str)
+
+
+def _is_within(value: object, highest: float) -> bool:
+    return isinstance(value, (int, float)) and 0.0 <= value <= highest
 
 
 def replay(records: JournalRecords) -> dict[str, Any]:
     """The result of a run, from its records; ``end`` is ``open`` where the journal has no last line.
 
     Raises:
-        JournalError: The first line is missing, or is of another version.
+        JournalError: The first line is missing, is of another version, or does not hold what it should.
     """
     header = records.header
     if header is None:
@@ -177,6 +216,16 @@ def replay(records: JournalRecords) -> dict[str, Any]:
     if header["journal"] not in READABLE:
         known = " and ".join(READABLE)
         raise JournalError(f"The journal is of version {header['journal']!r}; this program reads {known}.")
+    try:
+        return _replay(records, header)
+    except _NOT_AS_WRITTEN as error:
+        raise JournalError(f"The journal is damaged: {type(error).__name__} {error}.") from error
+
+
+_NOT_AS_WRITTEN = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+def _replay(records: JournalRecords, header: dict[str, Any]) -> dict[str, Any]:
     ledger = Ledger(header)
     for tick in records.ticks:
         ledger.add(tick)
@@ -191,10 +240,7 @@ def replay(records: JournalRecords) -> dict[str, Any]:
 
 def is_alive(header: Mapping[str, Any]) -> bool:
     """Whether the sampler that wrote this first line still runs: the same boot, process number and start."""
-    if header["boot_id"] != boot_id():
-        return False
-    start_ticks, state = process_start(int(header["pid"]))
-    return start_ticks == header["start_ticks"] and state not in ("", "Z", "X")
+    return bool(header["boot_id"] == boot_id()) and is_running(int(header["pid"]), int(header["start_ticks"]))
 
 
 def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None) -> list[dict[str, Any]]:
@@ -208,7 +254,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
     """
     now_s = time.time() if now_utc_s is None else now_utc_s
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
+        names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
     except OSError:
         return []
     closed = (_close_lost(os.path.join(directory, name), now_s) for name in names)
@@ -217,7 +263,7 @@ def recover(directory: str | os.PathLike[str], *, now_utc_s: float | None = None
 
 def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND)
     except OSError:
         return None
     try:
@@ -229,12 +275,11 @@ def _close_lost(path: str, now_utc_s: float) -> dict[str, Any] | None:
             return None
         if header["host"] != os.uname().nodename or is_alive(header):
             return None
-        end = lost_end(records, now_utc_s)
-        size = os.fstat(fd).st_size
-        broken = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        os.write(fd, (b"\n" if broken else b"") + encode(end))
-        return replay(records._replace(end=end))
-    except OSError:
+        tail_s = _tail_s(records, now_utc_s)
+        result = replay(records._replace(end={"end": "lost", "tail_s": tail_s}))
+        write_lost(fd, tail_s)
+        return result
+    except (OSError, JournalError, *_NOT_AS_WRITTEN):  # one that nobody can read is left as it is, and keeps no other
         return None
     finally:
         os.close(fd)
@@ -245,10 +290,29 @@ def lost_end(records: JournalRecords, now_utc_s: float) -> dict[str, Any]:
     return {"end": "lost", "tail_s": _tail_s(records, now_utc_s)}
 
 
+def write_lost(fd: int, tail_s: float) -> dict[str, Any]:
+    """Writes the last line of a run that was lost, and returns it.
+
+    Args:
+        fd: The journal, open to read and to append.
+        tail_s: How long the job can have gone on after the last record; s.
+    """
+    end = {"end": "lost", "tail_s": tail_s}
+    size = os.fstat(fd).st_size
+    is_cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    os.write(fd, (b"\n" if is_cut else b"") + encode(end))
+    return end
+
+
+def longest_interval_s(header: Mapping[str, Any]) -> float:
+    """The longest time between two readings of a run, however long it lasts; s."""
+    return max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
+
+
 def _tail_s(records: JournalRecords, now_utc_s: float) -> float:
     """How long the job can have gone on after the last record and before the next would have been written."""
     header = records.header or {}
     last_utc_s = float(records.ticks[-1]["utc"] if records.ticks else header["start_utc_s"])
-    intervals_s = [float(header["interval_s"]), float(header.get("slow_s", 0.0))]
     ran_for_s = float(records.ticks[-1]["t"]) if records.ticks else 0.0
-    return max(min(max(intervals_s) if ran_for_s >= FIRST_HOUR_S else intervals_s[0], now_utc_s - last_utc_s), 0.0)
+    interval_s = longest_interval_s(header) if ran_for_s >= FIRST_HOUR_S else float(header["interval_s"])
+    return max(min(interval_s, now_utc_s - last_utc_s), 0.0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+
+from lowtide_sampler.result import energy_unit
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
@@ -83,9 +85,8 @@ def _columns(fd: int) -> int:
 
 
 def _energy(energy_j: float) -> str:
-    if energy_j < 360.0:
-        return f"{energy_j:.3g} J"
-    return f"{energy_j / 3600:.3g} Wh" if energy_j < 360e3 else f"{energy_j / _JOULES_PER_KWH:.3g} kWh"
+    factor_j, unit = energy_unit(energy_j)
+    return f"{energy_j / factor_j:.3g} {unit}"
 
 
 def _grams(emissions_g: float) -> str:

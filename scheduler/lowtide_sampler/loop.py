@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lowtide_sampler import model, slurm
 from lowtide_sampler.child import Child, identity
-from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import VERSION, Journal, default_directory
+from lowtide_sampler.files import write_whole
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import VERSION, Journal
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.recorder import Clocks, Recorder, choose_pace
 from lowtide_sampler.result import iso_utc
-from lowtide_sampler.sources import find_sources
+from lowtide_sampler.sources import Sources, find_sources
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, Protocol, to_json
 from lowtide_sampler.surroundings import look_around
 from lowtide_sampler.usage import Nodes, read_allocation
 from lowtide_sampler.workload import own_workload
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from lowtide_sampler.options import RunOptions
     from lowtide_sampler.ranks import Seat
     from lowtide_sampler.recorder import Pace
-    from lowtide_sampler.sources import Sources
     from lowtide_sampler.usage import Allocation
     from lowtide_sampler.workload import Workload
 
@@ -52,23 +52,18 @@ class Target(Protocol):
 
     def described(self) -> dict[str, Any]:
         """What the journal's first line says of it."""
-        ...
 
     def prepare(self) -> None:
         """Called before the first reading."""
-        ...
 
     def start(self) -> Ending | None:
         """Called after it; an ``Ending`` where there is nothing to measure."""
-        ...
 
     def wait(self, timeout_s: float) -> Ending | None:
         """Sleeps until it ends or the time is over; may return early, with None."""
-        ...
 
     def take_marks(self) -> list[dict[str, Any]]:
         """The begins and ends of sections that came since the last call."""
-        ...
 
 
 class Command(Child):
@@ -89,13 +84,16 @@ class Command(Child):
 def run(options: RunOptions, target: Target) -> Outcome:
     """Measures one thing to its end; whatever fails on our side leaves it alone."""
     run_id = options.run_id or new_run_id(time.time())
-    directory = options.journal_dir or default_directory(os.environ)
+    directory = options.journal_dir or spool_folder(os.environ)
     seat = _take_seat(directory, run_id, options.pid)
     machine = read_machine(options.sysroot)
     allocation = read_allocation(machine, os.environ, options.sysroot, pid=options.pid)
-    sources = find_sources(os.environ, options.sysroot, machine=machine, allocation=allocation)
-    if seat and not seat.is_reader:
-        sources = sources._replace(meters=(), models=(), findings=(), unreadable=())
+    reads_counters = seat is None or seat.is_reader
+    sources = (
+        find_sources(os.environ, options.sysroot, machine=machine, allocation=allocation)
+        if reads_counters
+        else Sources(machine, (), (), (), ())
+    )
     run_id = seat.run_id if seat else run_id
     journal = Journal(directory, run_id)
     target.prepare()
@@ -111,7 +109,7 @@ def run(options: RunOptions, target: Target) -> Outcome:
     ending = target.start() or _measure(target, recorder, clocks, pace, live)
     recorder.tick(_last_record(ending), target.take_marks())
     troubles = _write_exit_file(options.exit_file, run_id, ending)
-    if not ending.why and (seat is None or seat.is_reader):
+    if reads_counters and not ending.why:
         recorder.tell_slurm(slurm.consumed_energy_j(os.environ, clocks.elapsed_s()))
     journal.close()
     result = recorder.result()
@@ -122,6 +120,25 @@ def run(options: RunOptions, target: Target) -> Outcome:
     if not journal.is_whole:
         troubles += (f"the journal could not be written ({journal.trouble}); what is measured was not disturbed",)
     return Outcome(ending, result, (*result["notes"], *troubles))
+
+
+def unmeasured(options: RunOptions, command: Command, error: Exception) -> Outcome:
+    """Sees a command to its end after the measuring of it failed; its status is told as ever, its energy unknown.
+
+    Raises:
+        OSError: It cannot be started at all.
+    """
+    from lowtide_sampler.unknown import not_measured
+
+    start_s, before = time.monotonic(), os.times()
+    ending = command.finish()
+    troubles = _write_exit_file(options.exit_file, options.run_id, ending)
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    why = f"measuring failed: {type(error).__name__}: {error}"
+    result = not_measured(why, max(cpu_s, 0.0), time.monotonic() - start_s, dict(options.tags))
+    result.update(exit_status=ending.exit_status, signal=ending.signal)
+    return Outcome(ending, result, (why, *troubles))
 
 
 def _measure(target: Target, recorder: Recorder, clocks: Clocks, pace: Pace, live: LiveLine | None) -> Ending:
@@ -146,7 +163,7 @@ def _measure(target: Target, recorder: Recorder, clocks: Clocks, pace: Pace, liv
 
 def _take_seat(directory: str, run_id: str, pid: int) -> Seat | None:
     """This rank's seat beside the other ranks of its node; None where no launcher made several of us."""
-    if not any("LOCAL" in name for name in os.environ):
+    if not any("LOCAL" in name for name in os.environ):  # as every launcher's number of a rank is called
         return None
     from lowtide_sampler.ranks import Seat, find_rank
 
@@ -244,7 +261,7 @@ def _write_exit_file(path: str, run_id: str, ending: Ending) -> tuple[str, ...]:
         "run_id": run_id,
     }
     try:
-        write_json(path, content)
+        write_whole(path, to_json(content) + "\n")
     except OSError as error:
         return (f"{path} could not be written: {error.strerror}",)
     return ()

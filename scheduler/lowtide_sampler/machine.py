@@ -6,10 +6,8 @@ Where there is no /proc (macOS, Windows) psutil is asked, if it is installed.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
-O_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-"""Windows has no such flag, and hands no descriptor down unasked."""
+from lowtide_sampler.standins import NamedTuple
 
 ARM_PARTS = {
     (0x41, 0xD0C): "Neoverse N1 (Graviton2, Ampere Altra)",
@@ -29,6 +27,10 @@ Source:
     Arm Ltd., the cores' technical reference manuals, MIDR_EL1; Linux, arch/arm64/include/asm/cputype.h.
 """
 
+TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+"""Of the CPU times in /proc."""
+GONE = ("", "Z", "X")
+"""State letters of a process that is not there, or has ended and waits to be reaped."""
 _VIRTUAL_MAKERS = ("Amazon EC2", "Alibaba Cloud", "Google", "QEMU", "Microsoft Corporation", "VMware", "Xen", "innotek")
 
 
@@ -55,13 +57,20 @@ class Machine(NamedTuple):
 
 
 def read_text(path: str, size: int = 65536) -> str:
-    """Up to ``size`` bytes of a small file; "" where it cannot be read."""
+    """Up to ``size`` bytes of a small file; "" where it cannot be read.
+
+    The kernel gives its lists a page at a time: one read is not the whole of one.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
     try:
-        return os.read(fd, size).decode(errors="replace")
+        text = part = os.read(fd, size)
+        while part and len(text) < size:
+            part = os.read(fd, size - len(text))
+            text += part
+        return text.decode(errors="replace")
     except OSError:
         return ""
     finally:
@@ -83,7 +92,7 @@ def read_machine(sysroot: str = "") -> Machine:
     if not fields and not sysroot and not os.path.isdir(proc):
         return _read_elsewhere()
     stat = read_text(f"{proc}/stat", 1 << 20)
-    threads = sum(line.startswith("cpu") and line[3:4].isdigit() for line in stat.splitlines())
+    threads = sum(line.startswith("cpu") and line[3:4].isdecimal() for line in stat.splitlines())
     machine = Machine(
         vendor=fields.get("vendor_id", ""),
         family=_whole(fields.get("cpu family")),
@@ -130,12 +139,12 @@ def _read_elsewhere() -> Machine:
 
 
 def _whole(text: str | None) -> int:
-    return int(text) if text is not None and text.isdigit() else -1
+    return int(text) if text is not None and text.isdecimal() else -1
 
 
 def _memory_gb(meminfo: str) -> float:
     words = meminfo.split("MemTotal:", 1)[-1].split(None, 1)
-    return int(words[0]) * 1024e-9 if "MemTotal:" in meminfo and words and words[0].isdigit() else 0.0
+    return int(words[0]) * 1024e-9 if "MemTotal:" in meminfo and words and words[0].isdecimal() else 0.0
 
 
 def boot_id() -> str:
@@ -143,10 +152,22 @@ def boot_id() -> str:
     return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
+def package_of(cpu: int, sysroot: str = "") -> int | None:
+    """The processor that a CPU lies on; None where the kernel does not say."""
+    number = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
+    return int(number) if number.isdecimal() else None
+
+
 def process_start(pid: int) -> tuple[int, str]:
     """(start time in clock ticks since boot, state letter) of a process; (0, "") where there is none."""
     fields = stat_fields(read_text(f"/proc/{pid}/stat"))
     return (int(fields[19]), fields[0]) if len(fields) > 19 else (0, "")
+
+
+def is_running(pid: int, start_ticks: int) -> bool:
+    """Whether the process of that number and start still runs, and has not ended and waits to be reaped."""
+    found_ticks, state = process_start(pid)
+    return found_ticks == start_ticks and state not in GONE
 
 
 def stat_fields(stat: str) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.options import ATTACH_USAGE, USAGE, UsageError, parse_attach, parse_run
+from lowtide_sampler.standins import TYPE_CHECKING, to_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -60,11 +59,15 @@ def run_main(argv: list[str]) -> int:
         sys.stdout.write(USAGE)
         return 0
     from lowtide_sampler.child import die_of
-    from lowtide_sampler.loop import Command, run
+    from lowtide_sampler.loop import Command, run, unmeasured
 
+    command = Command(options)
     try:
-        outcome = run(options, Command(options))
-    except OSError as error:  # before the command was started: no process or no memory for it
+        try:
+            outcome = run(options, command)
+        except Exception as error:  # noqa: BLE001  the fault is ours: the command goes on to its own end
+            outcome = unmeasured(options, command, error)
+    except OSError as error:  # no process or no memory for it
         return _fail(f"cannot start {options.argv[0]!r}: {error.strerror}")
     _tell(options, outcome)
     if outcome.ending.signal is not None:
@@ -89,7 +92,7 @@ def attach_main(argv: list[str]) -> int:
     except NotThere as error:
         return _fail(str(error))
     outcome = run(options, target)
-    target.answer(json.dumps(outcome.result).encode())
+    target.answer(to_json(outcome.result).encode())
     _tell(options, outcome)
     return 0
 
@@ -115,8 +118,10 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
     from lowtide_sampler.files import write_json
 
     try:
+        if path == "-" and sys.stdout is None:
+            return ["standard output is closed: the result could not be written"]
         if path == "-":
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+            _print_json(result)
             sys.stdout.flush()
         elif path:
             write_json(path, result)
@@ -126,11 +131,12 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
 
 
 def _recover(argv: list[str]) -> int:
-    from lowtide_sampler.journal import default_directory, recover
+    from lowtide_sampler.folders import spool_folder
+    from lowtide_sampler.journal import recover
     from lowtide_sampler.result import summary
 
     values, as_json = _flags(argv, "--journal")
-    directory = values or default_directory(os.environ)
+    directory = values or spool_folder(os.environ)
     results = recover(directory)
     if as_json:
         _print_json(results)
@@ -179,6 +185,8 @@ def _flags(argv: list[str], option: str) -> tuple[str, bool]:
 
 
 def _print_json(content: object) -> None:
+    import json
+
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 

@@ -6,7 +6,7 @@ MeterError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -112,7 +112,6 @@ class Meter(Protocol):
     @property
     def sample_period_s(self) -> float | None:
         """Mean time between reads that the meter needs (a power sensor); None: any time will do (a counter)."""
-        ...
 
     def read(self) -> MeterReading:
         """The reading of this instant.
@@ -120,7 +119,6 @@ class Meter(Protocol):
         Raises:
             Unreadable: No reading now; the next call tries afresh.
         """
-        ...
 
 
 @runtime_checkable
@@ -129,7 +127,6 @@ class Shared(Protocol):
 
     def note_users(self, own_pids: frozenset[int]) -> None:
         """Looks who uses the device now; ``own_pids`` are the job's. Never raises: not seen is ``blind_s``."""
-        ...
 
 
 @runtime_checkable
@@ -147,7 +144,6 @@ class Sampled(Protocol):
         Raises:
             Unreadable: No reading now: what flows until the next one is lost.
         """
-        ...
 
 
 class Finding(NamedTuple):

@@ -12,9 +12,8 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from lowtide_sampler.meters import Source
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from lowtide_sampler.calibration_file import Calibration

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler import nvml_driver
+from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.gpu_choice import chosen_nvidia, is_exclusive, pick
 from lowtide_sampler.gpu_use import SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, Source, Unreadable
 from lowtide_sampler.nvml_driver import NO_PERMISSION, Device, Driver, Refused
 from lowtide_sampler.nvml_meters import EnergyMeter, UserLooks, find_idle_w, power_meter
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,15 +27,6 @@ _COUNTER_STEP_S = 0.1
 _SM_CLOCK = 1
 _SLICE = "mig_slice"
 _PIPES_OF_MPS = "/tmp/nvidia-mps"  # noqa: S108  where the MPS control daemon keeps its pipe unless told otherwise
-
-ERRORS: Mapping[str, float] = {"nvml-counter": 0.05, "nvml-power": 0.10}
-"""One sigma as a share of the energy [judgement]; by power, what happens between two samples counts as much again.
-
-Source:
-    NVIDIA, NVML API reference, nvmlDeviceGetPowerUsage: +/- 5 % of the reading.
-"""
-
-load_library = nvml_driver.start
 
 
 class Part(NamedTuple):
@@ -169,7 +160,7 @@ def _chosen(driver: Driver, environ: Mapping[str, str]) -> list[Part]:
         if not found or places[found[0]].name in {part.name for part in parts}:
             break
         part = _whole_or_slice(places[found[0]])
-        parts.append(part._replace(flags=part.flags + (flags if word.isdigit() else ())))
+        parts.append(part._replace(flags=part.flags + (flags if word.isdecimal() else ())))
     return parts
 
 
@@ -190,7 +181,7 @@ def _reachable(driver: Driver) -> list[Part]:
 
 def _by_minor_number(places: list[Part], choice: Choice) -> list[Part]:
     """Slurm numbers a node's devices as /dev/nvidiaN does, also where the job sees only its own."""
-    words = [word for word in choice.words or () if word.isdigit()]
+    words = [word for word in choice.words or () if word.isdecimal()]
     if len(words) == len(places):
         return places
     numbered = {_minor_number(part): part for part in places}

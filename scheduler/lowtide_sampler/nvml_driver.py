@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import Finding, Unreadable
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

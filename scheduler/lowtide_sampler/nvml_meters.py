@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lowtide_sampler.gpu_use import Look, Sample
 from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import MeterReading, Source, Unreadable
 from lowtide_sampler.nvml_driver import FUNCTION_NOT_FOUND, NO_SAMPLES, NOT_SUPPORTED, Refused
 from lowtide_sampler.power_sum import SampledMeter
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from lowtide_sampler.attribution import RULES
 from lowtide_sampler.result import SCOPES
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
@@ -142,7 +141,7 @@ def parse_attach(argv: list[str]) -> RunOptions | None:
     options, pids = _parse(argv, {**_VALUES, **_OF_ATTACH}, "attach", is_mixed=True)
     if options is None:
         return None
-    if len(pids) + bool(options.cgroup) != 1 or not all(pid.isdigit() for pid in pids):
+    if len(pids) + bool(options.cgroup) != 1 or not all(pid.isdecimal() and int(pid) > 0 for pid in pids):
         raise UsageError("name one process by its number, or one control group with --cgroup PATH")
     return options._replace(pid=int(pids[0]) if pids else 0)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import read_text
+from lowtide_sampler.machine import package_of, read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.powercap import package_error
 from lowtide_sampler.remedies import PERFMON, told
+from lowtide_sampler.standins import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +40,9 @@ class Kernel(Protocol):
 
     def open_counter(self, event_type: int, config: int, cpu: int) -> int:
         """A descriptor that counts the event on a CPU. Raises OSError."""
-        ...
 
     def read_counter(self, fd: int) -> int:
         """Its count since it was opened. Raises OSError."""
-        ...
 
 
 class LinuxKernel:
@@ -122,7 +120,7 @@ def discover(
     """
     base = sysroot + UNIT
     event_type = read_text(f"{base}/type", 16).strip()
-    if not event_type.isdigit():
+    if not event_type.isdecimal():
         return Discovery((), (Finding("perf", False, f"no {UNIT}"),), 1.0)
     meters: list[PerfMeter] = []
     findings: list[Finding] = []
@@ -194,8 +192,7 @@ def _one_cpu_per_counter(machine: Machine, mask: str, sysroot: str) -> list[tupl
     """
     found: list[tuple[int | None, int]] = []
     for cpu in _listed(mask):
-        text = read_text(f"{sysroot}/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id", 16).strip()
-        package = int(text) if text.isdigit() else None
+        package = package_of(cpu, sysroot)
         is_seen = package is not None and any(package == known for known, _ in found)
         if machine.vendor == "GenuineIntel" or not is_seen:
             found.append((package, cpu))
@@ -207,6 +204,6 @@ def _listed(mask: str) -> list[int]:
     cpus: list[int] = []
     for part in mask.strip().split(","):
         first, dash, last = part.partition("-")
-        if first.isdigit() and (last.isdigit() or not dash):
+        if first.isdecimal() and (last.isdecimal() or not dash):
             cpus += range(int(first), int(last or first) + 1)
     return cpus

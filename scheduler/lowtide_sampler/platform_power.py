@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Protocol
 
 from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.hwmon import acpi_sensor, chip_folders, is_grace
-from lowtide_sampler.machine import O_CLOEXEC
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, Source, Unreadable
 from lowtide_sampler.power_sum import SampledMeter
 from lowtide_sampler.remedies import IPMI_GROUP, told
+from lowtide_sampler.standins import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,11 +34,9 @@ class Controller(Protocol):
 
     def ask(self) -> None:
         """Sends the question and does not wait. Raises OSError."""
-        ...
 
     def answer(self) -> bytes | None:
         """The answer, if it has come; never waits. Raises OSError."""
-        ...
 
 
 class IpmiController:
@@ -66,7 +63,7 @@ class IpmiController:
         import fcntl
 
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | O_CLOEXEC)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
         address = ctypes.create_string_buffer(self._SYSTEM_INTERFACE, len(self._SYSTEM_INTERFACE))
         data = ctypes.create_string_buffer(self._QUESTION, len(self._QUESTION))
         self._sent += 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.meters import MeterReading, Unreadable
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.accuracy import ERRORS
-from lowtide_sampler.machine import O_CLOEXEC, read_text
+from lowtide_sampler.machine import read_text
 from lowtide_sampler.meters import BESIDE, Discovery, Finding, MeterReading, Source, Unreadable
 from lowtide_sampler.remedies import CAUSE, CONTAINER, MODULE, UNREADABLE, told
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
+from lowtide_sampler.surroundings import marked_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ class Zone(NamedTuple):
     def package(self) -> int | None:
         """N of ``package-N`` and ``package-N-die-M``, also for what lies in it."""
         number = self.home[len("package-") :].partition("-")[0] if self.home.startswith("package-") else ""
-        return int(number) if number.isdigit() else None
+        return int(number) if number.isdecimal() else None
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -89,7 +90,7 @@ class PowercapMeter:
     def read(self) -> MeterReading:
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDONLY | O_CLOEXEC)
+                self._fd = os.open(self._path, os.O_RDONLY)
             if os.fstat(self._fd).st_nlink == 0:  # a removed file still answers through its descriptor
                 raise FileNotFoundError(2, "vanished", self._path)
             text = os.pread(self._fd, 32, 0).strip()
@@ -145,8 +146,7 @@ def discover(
     read = _without_mirrors([opened for opened in tried if opened.failure is None], sleep)
     failed = [opened for opened in tried if opened.failure is not None]
     findings = [
-        *(Finding(opened.meter.source.name, True, opened.zone.name) for opened in read),
-        *(_missed(opened) for opened in failed),
+        *(_finding(opened) for opened in (*read, *failed)),
         *(Finding(f"powercap:{zone.folder}", False, _nameless(zone)) for zone in zones if not zone.name),
     ]
     missed = sum(opened.zone.component == "cpu" for opened in failed)
@@ -174,7 +174,7 @@ def read_zones(sysroot: str = "") -> list[Zone]:
 def _numbers(folder: str) -> tuple[int, ...]:
     """(0, 1) of ``intel-rapl:0:1``; () of a folder that is no zone."""
     control, *numbers = folder.split(":")
-    is_zone = control.startswith("intel-rapl") and all(number.isdigit() for number in numbers)
+    is_zone = control.startswith("intel-rapl") and all(number.isdecimal() for number in numbers)
     return tuple(map(int, numbers)) if is_zone else ()
 
 
@@ -226,7 +226,7 @@ def _nothing(machine: Machine, sysroot: str) -> Finding:
     if machine.virtual:
         return Finding("powercap", False, "a virtual machine has no counter")
     if machine.vendor in ("GenuineIntel", "AuthenticAMD"):
-        if os.path.exists(f"{sysroot}/.dockerenv") or os.path.exists(f"{sysroot}/run/.containerenv"):
+        if marked_container(sysroot):
             return Finding("powercap", False, f"no zone in {_CLASS}: a container hides it", told(CONTAINER))
         return Finding("powercap", False, f"no zone in {_CLASS}: the driver is not loaded", told(MODULE))
     return Finding("powercap", False, f"no zone in {_CLASS}")
@@ -236,7 +236,7 @@ def _nameless(zone: Zone) -> str:
     return "the zone leads nowhere" if zone.dangling else "the zone has no name: nothing says what it measures"
 
 
-def _missed(opened: Opened) -> Finding:
+def _finding(opened: Opened) -> Finding:
     failure = opened.failure
     if failure is None:
         return Finding(opened.meter.source.name, True, opened.zone.name)
@@ -266,7 +266,7 @@ def _source(zone: Zone, machine: Machine, errors: Mapping[str, float]) -> Source
         component=zone.component,
         kind="counter",
         pmax_w=_pmax_w(zone.path),
-        range_uj=int(range_uj) if range_uj.isdigit() and int(range_uj) > 0 else None,
+        range_uj=int(range_uj) if range_uj.isdecimal() and int(range_uj) > 0 else None,
         error_share=errors[error],
         flags=("mmio",) if zone.is_mmio else (),
         package=zone.package,
@@ -275,7 +275,7 @@ def _source(zone: Zone, machine: Machine, errors: Mapping[str, float]) -> Source
 
 def _limit_w(path: str) -> float:
     limit = read_text(f"{path}/constraint_0_max_power_uw", 64).strip()
-    return 1e-6 * int(limit) if limit.isdigit() else 0.0
+    return 1e-6 * int(limit) if limit.isdecimal() else 0.0
 
 
 def _pmax_w(path: str) -> float:

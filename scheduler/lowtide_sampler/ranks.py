@@ -13,12 +13,12 @@ import fcntl
 import json
 import os
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import slurm
-from lowtide_sampler.files import write_json
-from lowtide_sampler.journal import lost_end, read_journal, replay
+from lowtide_sampler.files import remove, write_json
+from lowtide_sampler.journal import SUFFIX, lost_end, read_journal, replay
 from lowtide_sampler.machine import process_start, read_text, stat_fields
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 from lowtide_sampler.workload import WorkloadReading, tree_cpu_s
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 READER = "rank_0"
 _FOLDER = "ranks"
 _MEMBER = ".member"
-_SUFFIX = ".jsonl"
 _FIRST_LINE_BYTES = 1 << 16
 
 
@@ -75,12 +74,12 @@ def find_rank(environ: Mapping[str, str]) -> Rank | None:
         number = environ.get(local, "")
         job = next((environ[name] for name in names if environ.get(name)), "")
         is_of_launcher = bool(job) or launcher != "torchrun"  # LOCAL_RANK alone may be anybody's
-        if number.isdigit() and is_of_launcher:
+        if number.isdecimal() and is_of_launcher:
             port = environ.get("MASTER_PORT", "") if launcher == "torchrun" else ""
             name = "-".join(filter(None, (launcher, outer, job, port)))
             return Rank(int(number), environ.get(world, ""), _node(environ, node, launcher), name)
     number = environ.get("SLURM_LOCALID", "")
-    if number.isdigit() and outer and environ.get("SLURM_STEP_ID"):
+    if number.isdecimal() and outer and environ.get("SLURM_STEP_ID"):
         return Rank(int(number), environ.get("SLURM_PROCID", ""), environ.get("SLURM_NODEID", ""), f"slurm-{outer}")
     return None
 
@@ -138,7 +137,7 @@ class Seat:
 
     def leave(self) -> None:
         """Gives the seat back."""
-        _remove(self._member)
+        remove(self._member)
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -149,7 +148,7 @@ class Seat:
         return f"{wanted}.r{self.rank.world or f'{os.uname().nodename}-{os.getpid()}'}"
 
     def _take_lock(self) -> bool:
-        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(self._folder, "reader.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -166,13 +165,6 @@ class Seat:
             write_json(self._member, {"pid": pid, "start_ticks": process_start(pid)[0]})
         except OSError:
             return  # the reader then takes this rank's processes for strangers on the devices
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
 
 
 class _Table:
@@ -247,7 +239,7 @@ def replay_run(directory: str | os.PathLike[str], run_id: str, lost_utc_s: float
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.
     """
-    records = read_journal(os.path.join(directory, run_id + _SUFFIX))
+    records = read_journal(os.path.join(directory, run_id + SUFFIX))
     if records.end is None and lost_utc_s is not None and records.header is not None:
         records = records._replace(end=lost_end(records, lost_utc_s))
     if records.header is None or "rank" not in records.header:
@@ -301,7 +293,7 @@ def _others_of(directory: str | os.PathLike[str], records: JournalRecords) -> li
     found = []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
-        if not name.endswith(_SUFFIX) or name == f"{header['run_id']}{_SUFFIX}" or not _is_of(path, header):
+        if not name.endswith(SUFFIX) or name == f"{header['run_id']}{SUFFIX}" or not _is_of(path, header):
             continue
         try:
             other = read_journal(path)

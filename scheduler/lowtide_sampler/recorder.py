@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.journal import FIRST_HOUR_S
 from lowtide_sampler.meters import Sampled, Shared, Unreadable
 from lowtide_sampler.result import build
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

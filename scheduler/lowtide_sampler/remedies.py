@@ -6,7 +6,7 @@ None of them opens a counter to everybody: whoever can read energy finely can le
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lowtide_sampler.standins import NamedTuple
 
 CAUSE = "since kernel 5.10 root alone may read it: CVE-2020-8694"
 

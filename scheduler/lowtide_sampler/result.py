@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from lowtide_sampler.attribution import RULES, Allotment, attribute
 from lowtide_sampler.integrate import AMBIGUOUS, GAP
 from lowtide_sampler.meters import BESIDE
-from lowtide_sampler.unknown import without_energy
+from lowtide_sampler.standins import TYPE_CHECKING
+from lowtide_sampler.unknown import COMPONENTS, SCHEMA, absent_component, without_energy
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from lowtide_sampler.attribution import Share
     from lowtide_sampler.integrate import Ledger, Track
 
-SCHEMA = "lowtide-run/1"
-COMPONENTS = ("cpu", "dram", "gpu", "rest")
 SCOPES = ("device", "node", "facility")
 _STEPS_OF_A_FIGURE = 10
 
 
 def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) -> dict[str, Any]:
-    """The result of a run whose ledger is closed.
+    """The result of a run up to its ledger's last record; of one that is over, whose ledger is closed.
 
     Args:
         header: The journal's first record.
@@ -88,7 +86,9 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "notes": list(header.get("notes", ())),
         "buckets": buckets,
     }  # fmt: skip
-    return without_energy(result, f"counted_by_{header['counted_by']}") if header.get("counted_by") else result
+    if header.get("counted_by"):
+        return without_energy(result, f"counted_by_{header['counted_by']}")
+    return result if ledger.has_begun else without_energy(result, "no_reading")
 
 
 def _beside(ledger: Ledger, end: dict[str, Any]) -> dict[str, float]:
@@ -119,22 +119,15 @@ def _components(
     components = {}
     for name, own in by_name.items():
         why = "unreadable" if name in unreadable else absent.get(name, "unknown")
-        components[name] = _component(own, late) if own else _absent_component(why)
+        components[name] = _component(own, late) if own else absent_component(why)
         if own and name in unreadable:
             components[name]["flags"].append("unreadable")
     return components
 
 
-def _absent_component(why: str) -> dict[str, Any]:
-    figures = dict.fromkeys(("energy_j", "energy_low_j", "energy_high_j", "measured_share"))
-    return {**figures, "sources": [], "flags": [why]}
-
-
 def _component(pairs: list[tuple[Track, Share]], late: dict[str, list[str]]) -> dict[str, Any]:
     energy_j = math.fsum(share.energy_j for _, share in pairs)
-    error_j = math.fsum(share.error_j for _, share in pairs)
-    below_j = error_j + math.fsum(share.below_j for _, share in pairs)
-    above_j = error_j + math.fsum(share.above_j for _, share in pairs)
+    below_j, above_j = _band([share for _, share in pairs])
     measured_j = math.fsum(share.energy_j - share.filled_j for track, share in pairs if track.source.kind != "model")
     return {
         "energy_j": energy_j,
@@ -164,13 +157,15 @@ def _flags(track: Track) -> list[str]:
 
 def _total_band(pairs: list[tuple[Track, Share]]) -> tuple[float, float]:
     """(below, above) the point: the bands of the components, which are independent of one another, in quadrature."""
-    below_j, above_j = [], []
-    for name in COMPONENTS:
-        shares = [share for track, share in pairs if track.source.component == name]
-        error_j = math.fsum(share.error_j for share in shares)
-        below_j.append(error_j + math.fsum(share.below_j for share in shares))
-        above_j.append(error_j + math.fsum(share.above_j for share in shares))
-    return math.hypot(*below_j), math.hypot(*above_j)
+    bands_j = [_band([share for track, share in pairs if track.source.component == name]) for name in COMPONENTS]
+    return math.hypot(*(below_j for below_j, _ in bands_j)), math.hypot(*(above_j for _, above_j in bands_j))
+
+
+def _band(shares: list[Share]) -> tuple[float, float]:
+    """(below, above) the point of one component: errors of like causes add up as they are."""
+    error_j = math.fsum(share.error_j for share in shares)
+    below_j, above_j = (math.fsum(share.below_j for share in shares), math.fsum(share.above_j for share in shares))
+    return error_j + below_j, error_j + above_j
 
 
 def _buckets(shares: list[Share]) -> list[dict[str, Any]]:
@@ -210,14 +205,21 @@ def iso_utc(epoch_s: float) -> str:
     return f"{text}.{milliseconds % 1000:03d}Z" if milliseconds % 1000 else f"{text}Z"
 
 
+def is_counted_elsewhere(result: dict[str, Any]) -> bool:
+    """Whether the run is a rank whose energy another rank's result holds."""
+    return any(flag.startswith("counted_by_") for flag in result["flags"])
+
+
 def summary(result: dict[str, Any]) -> str:
     """One line for a person: energy, band, and what part of it was measured, modelled and filled."""
     energy_j = result["energy_j"]
-    if energy_j is None and result["end"] != "not_measured":
+    if is_counted_elsewhere(result):
         return f"{result['cpu_seconds']:.3g} CPU seconds; the energy of this node is counted by rank 0"
+    if "no_reading" in result["flags"]:
+        return "energy unknown: it ended before the first reading"
     if not energy_j:
         return "energy unknown: no counter and no model for this node"
-    factor, unit = next((factor, unit) for floor_j, factor, unit in _UNITS if energy_j >= floor_j)
+    factor, unit = energy_unit(energy_j)
     band = f"{result['energy_low_j'] / factor:.3g}-{result['energy_high_j'] / factor:.3g}"
     words = [f"{energy_j / factor:.3g} {unit} ({band})"]
     measured = _labels(result, modelled=False)
@@ -232,6 +234,13 @@ def summary(result: dict[str, Any]) -> str:
 
 
 _UNITS = ((360e3, 3.6e6, "kWh"), (360.0, 3600.0, "Wh"), (0.0, 1.0, "J"))
+
+
+def energy_unit(energy_j: float) -> tuple[float, str]:
+    """(joules in it, its name) of the unit in which a person reads an energy."""
+    return next((factor_j, unit) for floor_j, factor_j, unit in _UNITS if energy_j >= floor_j)
+
+
 _MODEL_LABELS = frozenset({"CPU model", "memory model", "rest of node"})
 
 

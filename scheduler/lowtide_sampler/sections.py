@@ -8,10 +8,9 @@ ledger of its own, which is fed the ticks of that time alone, as if it had run w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lowtide_sampler.integrate import Ledger
 from lowtide_sampler.result import build
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING
+
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ _ASK_AFTER_S = 10.0
 def is_exclusive(environ: Mapping[str, str], threads: int) -> bool:
     """Whether Slurm gave the job every CPU of this node; without Slurm nobody says that a node is one job's."""
     cpus = environ.get("SLURM_CPUS_ON_NODE", "")
-    return "SLURM_JOB_ID" in environ and cpus.isdigit() and int(cpus) >= threads
+    return "SLURM_JOB_ID" in environ and cpus.isdecimal() and int(cpus) >= threads
 
 
 def consumed_energy_j(environ: Mapping[str, str], ran_for_s: float, within_s: float = _ASK_AT_MOST_S) -> float | None:
@@ -30,7 +31,7 @@ def consumed_energy_j(environ: Mapping[str, str], ran_for_s: float, within_s: fl
     if not step or ran_for_s < _ASK_AFTER_S:
         return None
     text = _output(["sacct", "-j", step, "-n", "-P", "-o", "ConsumedEnergyRaw"], environ, within_s)
-    numbers = [int(word) for word in text.split() if word.isdigit()]
+    numbers = [int(word) for word in text.split() if word.isdecimal()]
     return float(numbers[0]) if numbers and numbers[0] > 0 else None
 
 

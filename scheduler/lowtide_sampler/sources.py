@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler import calibration_file, gpus, model, powercap
 from lowtide_sampler.accuracy import read_errors
 from lowtide_sampler.machine import read_machine
 from lowtide_sampler.meters import BESIDE, Finding
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,10 +207,10 @@ def host_name() -> str:
 
 
 def _set_idle(meters: tuple[Meter, ...], calibration: Calibration | None) -> None:
-    for meter in meters if calibration is not None else ():
-        idle_w = calibration.idle_w.get(meter.source.name) if calibration is not None else None
-        if idle_w is not None:
-            meter.source = meter.source._replace(idle_w=idle_w)  # type: ignore[misc]
+    known_w = calibration.idle_w if calibration is not None else {}
+    for meter in meters:
+        if meter.source.name in known_w:
+            meter.source = meter.source._replace(idle_w=known_w[meter.source.name])  # type: ignore[misc]
 
 
 def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lowtide_sampler.machine import proc_root, read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,15 +34,20 @@ def look_around(environ: Mapping[str, str], sysroot: str = "") -> Surroundings:
 def _container(environ: Mapping[str, str], sysroot: str) -> str:
     if environ.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
-    if os.path.exists(f"{sysroot}/.dockerenv"):
-        return "docker"
-    if os.path.exists(f"{sysroot}/run/.containerenv"):
-        return "podman"
+    marked = marked_container(sysroot)
+    if marked:
+        return marked
     try:
         namespace = os.readlink(f"{proc_root(sysroot)}/self/ns/cgroup")
     except OSError:
         return ""
     return "" if namespace == _FIRST_CGROUP_NAMESPACE else "namespace"
+
+
+def marked_container(sysroot: str = "") -> str:
+    """``docker`` or ``podman`` where the file is that each of them leaves; "" without."""
+    marks = {"docker": ".dockerenv", "podman": "run/.containerenv"}
+    return next((name for name, mark in marks.items() if os.path.exists(f"{sysroot}/{mark}")), "")
 
 
 def _lxcfs(sysroot: str) -> bool:

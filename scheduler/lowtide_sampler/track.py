@@ -33,11 +33,18 @@ _HELPERS_FD = 3
 _IS_COROUTINE = 0x80
 _START = """\
 import sys
-sys.path.insert(0, sys.argv.pop(1))
+home = sys.argv.pop(1)
+sys.path.insert(0, home)
+import lowtide_sampler
+if lowtide_sampler.__path__[0] != home + "/lowtide_sampler":  # another one that is installed here
+    sys.exit(f"lowtide: no lowtide_sampler in {home}")
 from lowtide_sampler.main import main
 sys.exit(main(sys.argv[1:]))
 """
 _IN_BACKGROUND = '"$@" &'
+
+_FILE = os.path.abspath(__file__)
+"""Found out at once: the program may go to another folder."""
 
 _active: Run | None = None
 _open: list[_Helper] = []
@@ -214,6 +221,7 @@ class _Helper:
         self._ended: tuple[float, float] | None = None
         self._tags = tags
         self._socket: Any = None
+        self._inode = 0
         self._unsent: list[bytes] = []
         self._lock = _thread.allocate_lock()
         self._lost_marks = 0
@@ -221,6 +229,7 @@ class _Helper:
         self._why = ""
         try:
             self._socket = _spawn(self._begun, options, tags)
+            self._inode = os.fstat(self._socket.fileno()).st_ino
             _open.append(self)
         except Exception as error:  # noqa: BLE001  whatever it is, the program that is measured goes on
             self._fail(f"the helper that measures could not be started: {error}")
@@ -234,7 +243,7 @@ class _Helper:
 
     def send(self, name: str, event: str) -> None:
         """Sends one mark, with the instant at which it was made; those that do not fit go with a later one."""
-        if self._socket is None or os.getpid() != self._owner:
+        if not self.is_live():
             return
         from _json import encode_basestring_ascii as quoted  # the whole of json is slower to load than to be measured
 
@@ -275,6 +284,8 @@ class _Helper:
         """Whether it is off our hands: a helper that is gone takes everything."""
         import _socket
 
+        if not self._is_ours():
+            return True
         try:
             self._socket.send(packet, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -282,6 +293,13 @@ class _Helper:
         except OSError:
             return True
         return True
+
+    def _is_ours(self) -> bool:
+        """Whether the descriptor still is the helper's: a program that closes all may give its number to another."""
+        try:
+            return os.fstat(self._socket.fileno()).st_ino == self._inode
+        except OSError:
+            return False
 
     def result(self) -> dict[str, Any] | None:
         """The result; None in a forked child, whose caller's it is not."""
@@ -313,6 +331,10 @@ class _Helper:
         """Reads the answer until the helper closes its end, for as long as is borne."""
         import select
 
+        if not self._is_ours():
+            self._fail("the program closed the descriptor of the helper that measures")
+            self._forget()
+            return
         deadline_s = time.monotonic() + within_s
         poll = select.poll()
         try:
@@ -330,10 +352,14 @@ class _Helper:
             self._forget()
 
     def _forget(self) -> None:
+        is_ours = self._socket is not None and self._is_ours()
         held, self._socket = self._socket, None
         if held is not None:
-            held.close()
             _open.remove(self)
+            if is_ours:
+                held.close()
+            else:
+                held.detach()
 
     def _fail(self, why: str) -> None:
         if not self._why:
@@ -359,13 +385,17 @@ def _spawn(begun: tuple[float, float, float], options: list[str], tags: dict[str
     import _socket
 
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    if ours.fileno() < _HELPERS_FD:  # the program has closed its standard streams: that is no place for a socket
+        import fcntl
+
+        ours = _socket.socket(fileno=fcntl.fcntl(ours.detach(), fcntl.F_DUPFD_CLOEXEC, _HELPERS_FD))
     argv = [_python(), "-I", "-c", _START, _home(), "attach", "--quiet", "--marks-fd", str(_HELPERS_FD)]
     argv += ["--begun", ",".join(f"{number:.6f}" for number in begun), *options]
     for key, value in tags.items():
         argv += ["--tag", f"{key}={value}"]
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     kept = null[:2] if os.environ.get("LOWTIDE_DEBUG") else null
-    actions = [*kept, (os.POSIX_SPAWN_DUP2, theirs.fileno(), _HELPERS_FD)]
+    actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), _HELPERS_FD), *kept]
     shell = ["/bin/sh", "-c", _IN_BACKGROUND, "sh", *argv, str(os.getpid())]
     try:
         pid = os.posix_spawn(shell[0], shell, dict(os.environ), file_actions=actions, setsid=True)
@@ -396,7 +426,7 @@ def _python() -> str:
 
 def _home() -> str:
     """The folder or the zip file in which this package lies."""
-    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.dirname(os.path.dirname(_FILE))
 
 
 def _cpu_s() -> float:

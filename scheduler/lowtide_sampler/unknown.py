@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
 
-_UNKNOWN = ("energy_j", "energy_low_j", "energy_high_j", "measured_share", "modelled_share", "filled_share")
-_COMPONENTS = ("cpu", "dram", "gpu", "rest")
+SCHEMA = "lowtide-run/1"
+COMPONENTS = ("cpu", "dram", "gpu", "rest")
+_FIGURES = ("energy_j", "energy_low_j", "energy_high_j", "measured_share")
 
 
 def without_energy(result: dict[str, Any], flag: str) -> dict[str, Any]:
     """The result with every energy null and ``flag`` as the reason, for the whole and for each component."""
-    nothing = dict.fromkeys(("energy_j", "energy_low_j", "energy_high_j", "measured_share"))
     return {
         **result,
-        **dict.fromkeys(_UNKNOWN),
-        "components": {name: {**nothing, "sources": [], "flags": [flag]} for name in _COMPONENTS},
+        **dict.fromkeys((*_FIGURES, "modelled_share", "filled_share")),
+        "components": {name: absent_component(flag) for name in COMPONENTS},
         "flags": [*result.get("flags", ()), flag],
         "buckets": [],
     }
 
 
+def absent_component(why: str) -> dict[str, Any]:
+    """A component that nothing measures or models: null figures, and why."""
+    return {**dict.fromkeys(_FIGURES), "sources": [], "flags": [why]}
+
+
 def not_measured(why: str, cpu_seconds: float, duration_s: float, tags: dict[str, str]) -> dict[str, Any]:
     """What a caller gets whose helper did not come up: its own time and CPU seconds, and why there is no energy."""
     result = {
-        "schema": "lowtide-run/1",
+        "schema": SCHEMA,
         "run_id": "none",
         "plan_id": None,
         "tags": tags,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
-from lowtide_sampler.machine import proc_root, read_text
+from lowtide_sampler.machine import TICKS_PER_S, package_of, proc_root, read_text
+from lowtide_sampler.standins import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowtide_sampler.machine import Machine
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _BUSY = (0, 1, 2, 5, 6)  # user, nice, system, interrupts; neither idle, nor waiting, nor stolen
 _ALL = 8
 
@@ -45,13 +44,13 @@ class NodeUsage:
             if not name.startswith("cpu"):
                 break
             if (name == "cpu") if self._names is None else (name in self._names):
-                ticks = [int(field) for field in fields[:_ALL]]
-                if len(ticks) < _ALL - 1:
+                ticks = [int(field) for field in fields[:_ALL] if field.isdecimal()]
+                if len(ticks) < min(len(fields), _ALL) or len(ticks) < _ALL - 1:
                     break
                 seen += 1
                 busy += sum(ticks[index] for index in _BUSY)
                 capacity += sum(ticks)
-        return NodeReading(busy / _TICKS_PER_S, capacity / _TICKS_PER_S) if seen else None
+        return NodeReading(busy / TICKS_PER_S, capacity / TICKS_PER_S) if seen else None
 
 
 class Allocation(NamedTuple):
@@ -83,10 +82,10 @@ def read_allocation(machine: Machine, environ: Mapping[str, str], sysroot: str =
     allowed = _affinity(pid)
     cpus = float(len(allowed))
     slurm = environ.get("SLURM_CPUS_ON_NODE", "")
-    if slurm.isdigit() and int(slurm) > 0:
+    if slurm.isdecimal() and int(slurm) > 0:
         cpus = min(cpus, int(slurm))
     quota, _, period = read_text(f"{sysroot}/sys/fs/cgroup/cpu.max").strip().partition(" ")
-    if quota.isdigit() and period.isdigit() and int(period) > 0:
+    if quota.isdecimal() and period.isdecimal() and int(period) > 0:
         cpus = min(cpus, int(quota) / int(period))
     cpus = max(min(cpus, float(threads)), 1e-6)
     packages = _cpus_by_package(threads, sysroot)
@@ -108,18 +107,17 @@ def _affinity(pid: int) -> set[int]:
 
 
 def _cpus_by_package(threads: int, sysroot: str) -> dict[int, frozenset[int]]:
-    base = f"{sysroot}/sys/devices/system/cpu"
     packages: dict[int, set[int]] = {}
     for cpu in range(threads):
-        number = read_text(f"{base}/cpu{cpu}/topology/physical_package_id", 16).strip()
-        if number.isdigit():
-            packages.setdefault(int(number), set()).add(cpu)
+        number = package_of(cpu, sysroot)
+        if number is not None:
+            packages.setdefault(number, set()).add(cpu)
     return {number: frozenset(members) for number, members in packages.items()}
 
 
 def _memory_share(memory_gb: float, sysroot: str) -> float | None:
     limit = read_text(f"{sysroot}/sys/fs/cgroup/memory.max", 64).strip()
-    if not limit.isdigit() or memory_gb <= 0:
+    if not limit.isdecimal() or memory_gb <= 0:
         return None
     share = 1e-9 * int(limit) / memory_gb
     return share if 0 < share < 1 else None

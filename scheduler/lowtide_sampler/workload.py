@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import NamedTuple, Protocol
 
 from lowtide_sampler import cgroups
-from lowtide_sampler.machine import read_text, stat_fields
-
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+from lowtide_sampler.machine import TICKS_PER_S, read_text, stat_fields
+from lowtide_sampler.standins import NamedTuple, Protocol
 
 
 class WorkloadReading(NamedTuple):
@@ -24,7 +22,6 @@ class Workload(Protocol):
 
     def read(self) -> WorkloadReading:
         """CPU seconds and processes of this instant; the seconds never fall."""
-        ...
 
 
 class Descendants:
@@ -39,7 +36,7 @@ class Descendants:
         self._seen_s = 0.0
 
     def read(self) -> WorkloadReading:
-        living_s, pids = tree_cpu_s(os.getpid())
+        living_s, pids = tree_cpu_s(_own_pid())
         self._seen_s = max(self._seen_s, _ended_children_cpu_s() - self._before_s + living_s)
         return WorkloadReading(self._seen_s, pids)
 
@@ -188,6 +185,14 @@ def own_workload(sysroot: str = "") -> Workload:
     return OwnGroup(folder) if folder else Descendants()
 
 
+def _own_pid() -> int:
+    """This process's number as /proc has it, which may be that of another namespace than this process's own."""
+    try:
+        return int(os.readlink("/proc/self"))
+    except (OSError, ValueError):
+        return os.getpid()
+
+
 def _ended_children_cpu_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
@@ -213,7 +218,7 @@ def _read_process(pid: int) -> _Process | None:
     if len(fields) <= 19:
         return None
     user, system, waited_user, waited_system = (int(field) for field in fields[11:15])
-    own_s, waited_s = (user + system) / _TICKS_PER_S, (waited_user + waited_system) / _TICKS_PER_S
+    own_s, waited_s = (user + system) / TICKS_PER_S, (waited_user + waited_system) / TICKS_PER_S
     return _Process(int(fields[19]), int(fields[1]), own_s, waited_s)
 
 

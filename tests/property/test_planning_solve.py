@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lowtide.jobs.durations import DurationGuess
@@ -276,8 +276,15 @@ def test_the_rest_of_a_running_job(case: Case, data: st.DataObject) -> None:
     assert planned(solve(problem)).emissions_g == pytest.approx(min(costs), rel=1e-9, abs=1e-9)
 
 
+PAUSES_FOR_NEXT_TO_NOTHING = Case(
+    [[0, 0, 21, 17, 17, 17], [8, 13, 10, 11, 10, 0]], [1.5, 1.5], [0, 0], [0, 0], 3,
+    Manner(pausing=Pausing(restart_kwh=0.25)),
+)  # fmt: skip
+
+
 @settings(max_examples=FEWER, deadline=None)
 @given(cases(most_places=3, pausing=True), st.integers(0, 400), st.sampled_from([0.0, HOUR_S]))
+@example(PAUSES_FOR_NEXT_TO_NOTHING, 30, 0.0)  # going on in the same place takes its share of the cooling too
 def test_moving_pays_only_where_it_brings_more_than_it_costs(case: Case, move_g: int, takes_s: float) -> None:
     restart_kwh = case.manner.pausing.restart_kwh if case.manner.pausing else 0.0
     case = case._replace(manner=Manner(pausing=Pausing(restart_kwh=restart_kwh)))

@@ -65,5 +65,5 @@ def _carried_line(run: Carried) -> str:
 
 def _energy(result: Mapping[str, Any]) -> str:
     if result["energy_j"] is None:
-        return "energy counted by rank 0"
+        return "energy unknown" if "no_reading" in result["flags"] else "energy counted by rank 0"
     return figures.kwh(result["energy_j"] / JOULES_PER_KWH)

@@ -100,8 +100,8 @@ def _route(problem: PlanProblem, usable: Sequence[int]) -> Route | None:
     emitted, usd = moves.transfer_g[allowed].copy(), moves.egress_usd[allowed]
     if _price_counts(problem):
         emitted[np.isnan(usd)] = np.inf  # a move whose price is not known is none
-    restart = restart_kwh(problem)
-    resume_kwh = np.array([[restart * problem.candidates[column].pue for column in usable] for _ in usable])
+    restarts_kwh = restart_kwh(problem) * np.array([problem.candidates[place].pue for place in usable])
+    resume_kwh = np.broadcast_to(restarts_kwh, emitted.shape)
     carbon_price = judgement.carbon_price_usd_per_t
     try:
         return best_route(
@@ -110,7 +110,7 @@ def _route(problem: PlanProblem, usable: Sequence[int]) -> Route | None:
             problem.deadline_utc.timestamp(),
             problem.duration_s,
             moves=RouteMoves(emitted, np.nan_to_num(usd), moves.transfer_s[allowed], resume_kwh),
-            restart_kwh=restart,
+            restart_kwh=restarts_kwh,
             usd_weight=0.0 if carbon_price is None else G_PER_T / carbon_price,
             max_price_usd=problem.max_price_usd,
         )

@@ -87,9 +87,9 @@ def _as_written(content: bytes) -> bytes:
 
 
 def _close(path: Path) -> None:
-    from lowtide_sampler.journal import encode, is_alive, read_journal, try_lock
+    from lowtide_sampler.journal import is_alive, longest_interval_s, read_journal, try_lock, write_lost
 
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND)
     try:
         records = read_journal(path)
         header = records.header
@@ -97,9 +97,7 @@ def _close(path: Path) -> None:
             return
         if header["host"] == os.uname().nodename and is_alive(header):
             return
-        is_cut = not path.read_bytes().endswith(b"\n")
-        tail_s = max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
-        os.write(fd, (b"\n" if is_cut else b"") + encode({"end": "lost", "tail_s": tail_s}))
+        write_lost(fd, longest_interval_s(header))
     finally:
         os.close(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _NOW_S = 10.0
 _SILENT_FOR_INTERVALS = 3.0
 _SILENT_FOR_AT_LEAST_S = 120.0
+_SILENT_FOR_AT_MOST_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def running(spool: Path) -> tuple[str, ...]:
     for path in sorted(spool.glob("*.jsonl")):
         try:
             age_s = time.time() - path.stat().st_mtime
-            if age_s > 3600.0:
+            if age_s > _SILENT_FOR_AT_MOST_S:
                 continue
             records = read_journal(path)
         except OSError:
@@ -172,11 +174,8 @@ def _planned_grid(record: JobRecord) -> Grid | None:
 
 
 def _writes(header: dict[str, Any], age_s: float) -> bool:
-    import os
-
-    from lowtide_sampler.journal import is_alive
+    from lowtide_sampler.journal import is_alive, longest_interval_s
 
     if header["host"] == os.uname().nodename:
         return is_alive(header)
-    slowest_s = max(float(header["interval_s"]), float(header.get("slow_s", 0.0)))
-    return age_s <= max(_SILENT_FOR_INTERVALS * slowest_s, _SILENT_FOR_AT_LEAST_S)
+    return age_s <= max(_SILENT_FOR_INTERVALS * longest_interval_s(header), _SILENT_FOR_AT_LEAST_S)

@@ -92,3 +92,10 @@ def test_a_suspend_is_seen_and_is_no_jump_of_the_clock() -> None:
     ledger.add(tick(2, 5_000_000_000, utc=1.8e9 + 602, boot=600.0))
     assert (ledger.suspends, ledger.clock_jumps) == (1, 0)
     assert ledger.meters[0].counts[GAP] == 1
+
+
+def test_a_range_of_next_to_nothing_takes_no_memory() -> None:
+    tiny = COUNTER._replace(range_uj=1, pmax_w=1e20)
+    found = classify(0, 0, 1.0, tiny, 100.0)
+    assert found.kind == AMBIGUOUS
+    assert found.energy_j == pytest.approx(100.0, abs=1e-5)

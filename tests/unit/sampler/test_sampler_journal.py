@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lowtide_sampler.child import identity
-from lowtide_sampler.journal import Journal, JournalError, default_directory, encode, read_journal, recover, replay
+from lowtide_sampler.folders import spool_folder
+from lowtide_sampler.journal import Journal, JournalError, encode, read_journal, recover, replay
 from lowtide_sampler.meters import Source
+from lowtide_sampler.result import summary
 
 KEPT = Path(__file__).parent / "journals"
 PACKAGE = Source("p", "RAPL package", "cpu", "counter", pmax_w=500.0, range_uj=10**12, error_share=0.05)
@@ -147,9 +149,9 @@ def test_another_runs_journal_is_never_written_into(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_where_the_person_says_or_in_the_state_folder() -> None:
-    assert default_directory({"LOWTIDE_SPOOL": "/s"}) == "/s"
-    assert default_directory({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
-    assert default_directory({}).endswith("/.local/state/lowtide/spool")
+    assert spool_folder({"LOWTIDE_SPOOL": "/s"}) == "/s"
+    assert spool_folder({"XDG_STATE_HOME": "/state"}) == "/state/lowtide/spool"
+    assert spool_folder({}).endswith("/.local/state/lowtide/spool")
 
 
 def test_a_record_is_one_line_of_json() -> None:
@@ -174,3 +176,59 @@ def test_a_kept_journal_of_each_version_still_reads(version: int) -> None:
     assert result["attribution"]["allocated_share"] == 1.0
     assert result["tags"] == {"team": "grid"}
     assert 0 < result["energy_low_j"] < result["energy_j"] < result["energy_high_j"]
+
+
+WRONG = [("t", "x"), ("t", float("nan")), ("t", 1e300), ("utc", 1e19), ("utc", None), ("boot", "x"),
+         ("job", float("inf")), ("busy", float("nan")), ("home", "x"), ("uj", 5), ("uj", ["x"]), ("use", 5),
+         ("use", [[1.0]])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_record_that_no_run_can_have_written_is_left_aside(key: str, value: object, tmp_path: Path) -> None:
+    path = write(tmp_path, header(), *ticks(3), {**ticks(4)[-1], key: value})
+    records = read_journal(path)
+    assert records.damaged_lines == 1
+    assert replay(records) == replay(read_journal(write(tmp_path, header(), *ticks(3), name="good")))
+
+
+def test_a_line_of_brackets_alone_is_left_aside(tmp_path: Path) -> None:
+    path = write(tmp_path, header(), *ticks(3))
+    path.write_bytes(path.read_bytes() + b"[" * 100_000)
+    assert read_journal(path).damaged_lines == 1
+
+
+@pytest.mark.parametrize("other", [{"host": None}, {"threads": 0}, {"sources": None}, {"interval_s": "x"},
+                                   {"start_utc_s": 1e300}, {"attribution": "zzz"}])  # fmt: skip
+def test_a_journal_that_nobody_can_read_keeps_no_other_from_being_closed(other: dict, tmp_path: Path) -> None:
+    path = write(tmp_path, header(**other), *ticks(3), name="a")
+    before = path.read_bytes()
+    write(tmp_path, header(), *ticks(3), name="b")
+    assert [result["end"] for result in recover(tmp_path)] == ["lost"]
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_first_line_is_an_error_of_the_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="damaged"):
+        replay(read_journal(write(tmp_path, header(sources=[{}]), *ticks(2), END)))
+
+
+def test_a_user_without_a_home_has_no_folder_called_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is neither HOME nor a name
+    assert spool_folder({"TMPDIR": "/scratch"}) == f"/scratch/lowtide-{os.getuid()}/spool"
+    assert os.path.isabs(spool_folder({}))
+
+
+@pytest.mark.parametrize(
+    "key", ["run_id", "host", "boot_id", "pid", "start_ticks", "threads", "sources", "start_utc_s"]
+)
+def test_a_first_line_that_lacks_a_part_is_none(key: str, tmp_path: Path) -> None:
+    first = {name: value for name, value in header().items() if name != key}
+    assert read_journal(write(tmp_path, first, *ticks(2), END)).header is None
+
+
+def test_a_run_that_ended_before_its_first_reading_has_no_energy_rather_than_none_of_it(tmp_path: Path) -> None:
+    write(tmp_path, header())
+    (result,) = recover(tmp_path)
+    assert result["energy_j"] is None
+    assert result["flags"] == ["no_reading"]
+    assert summary(result) == "energy unknown: it ended before the first reading"

@@ -220,4 +220,4 @@ def test_the_ledger_needs_no_ticks() -> None:
               "idle_share": 0.2, "sources": []}  # fmt: skip
     ledger = Ledger(header)
     ledger.close()
-    assert replay(JournalRecords(header, [], None, 0))["energy_j"] == 0
+    assert replay(JournalRecords(header, [], None, 0))["energy_j"] is None

@@ -502,7 +502,7 @@ def test_a_power_that_is_lost_for_a_while_is_not_held_over_it(node: Callable[...
 
 def find_with(folder: Path) -> str:
     """What a new process says of the driver whose library is in a folder."""
-    find = "from lowtide_sampler import nvml; print(nvml.load_library())"
+    find = "from lowtide_sampler.nvml_driver import start; print(start())"
     environ = {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run([sys.executable, "-c", find], env=environ, capture_output=True, text=True, check=True).stdout
 

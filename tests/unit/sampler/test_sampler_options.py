@@ -66,6 +66,8 @@ def test_attach_takes_a_process_before_or_behind_its_options_or_a_group() -> Non
         (["12", "13"], "one process"),
         (["--cgroup", "a", "12"], "one process"),
         (["x"], "one process"),
+        (["0"], "one process"),
+        (["\u00b2"], "one process"),
         (["--exit-file", "e", "12"], "--exit-file"),
         (["--begun", "1,2", "12"], "--begun"),
         (["--marks-fd", "x", "12"], "--marks-fd"),

@@ -224,6 +224,11 @@ def test_nothing_heavy_is_imported_before_the_command() -> None:
         "pynvml",
         "numpy",
         "click",
+        "typing",
+        "enum",
+        "re",
+        "json",
+        "signal",
     }
     assert loaded & heavy <= {name for name in heavy if name in _bare_modules()}
     assert not {name for name in loaded if name.split(".")[0] in {"lowtide", "lowtide_core"}}
@@ -232,3 +237,58 @@ def test_nothing_heavy_is_imported_before_the_command() -> None:
 def _bare_modules() -> set[str]:
     shown = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True)
     return set(shown.stdout.decode().split())
+
+
+def test_an_empty_name_is_not_found() -> None:
+    assert run("").returncode == 127
+
+
+def test_a_closed_standard_output_takes_the_result_and_not_the_status(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m lowtide_sampler run --json - -- sh -c 'exit 8' >&-"
+    got = subprocess.run(["sh", "-c", line], capture_output=True)
+    assert got.returncode == 8
+    assert b"closed" in got.stderr
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_fault_of_ours_is_not_the_commands(when: str, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from lowtide_sampler import main, loop
+from lowtide_sampler.recorder import Recorder
+def fail(*args, **named): raise ZeroDivisionError("ours")
+real = Recorder.tick
+if {when!r} == "before": loop.find_sources = fail
+elif {when!r} == "during": Recorder.tick = lambda self, *a, **n: fail() if self._last_tick else real(self, *a, **n)
+else: Recorder.result = fail
+sys.exit(main.main(["run", "--json", "-", "--exit-file", sys.argv[1], "--", "sh", "-c", "sleep 0.4; exit 7"]))
+"""
+    exit_file = tmp_path / "exit.json"
+    got = subprocess.run([sys.executable, "-c", script, str(exit_file)], capture_output=True)
+    assert got.returncode == 7
+    assert json.loads(exit_file.read_text())["exit_status"] == 7
+    result = json.loads(got.stdout)
+    assert (result["end"], result["energy_j"], result["exit_status"]) == ("not_measured", None, 7)
+    assert b"ZeroDivisionError: ours" in got.stderr
+    assert b"Traceback" not in got.stderr
+
+
+def test_an_interrupt_from_the_terminal_before_the_command_is_there_reaches_it() -> None:
+    pid, fd = os.forkpty()
+    if pid == 0:
+        from lowtide_sampler.child import Child
+
+        child = Child(["sleep", "5"])
+        child.prepare()
+        os.write(1, b"ready")
+        time.sleep(0.3)
+        ending = child.start()
+        while ending is None:
+            ending = child.wait(5.0)
+        os._exit(ending.signal or 99)
+    while b"ready" not in os.read(fd, 100):
+        pass
+    os.write(fd, b"\x03")
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    assert os.WEXITSTATUS(status) == signal.SIGINT

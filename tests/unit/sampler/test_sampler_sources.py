@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from lowtide_sampler import perf
-from lowtide_sampler.portable import ProcessTree, node_cpu_s
+from lowtide_sampler.portable import node_cpu_s
 from lowtide_sampler.sources import find_sources
 
 CPUINFO = """\
@@ -297,46 +297,7 @@ def test_without_psutil_too_the_number_of_cpus_is_all_that_is_known(tmp_path: Pa
     assert said.endswith(f" {os.cpu_count()} 0.0")
 
 
-class PlayedPsutil:
-    """Processes by number, each with its start, own and waited-for seconds."""
-
-    class Error(Exception):
-        pass
-
-    def __init__(self) -> None:
-        self.children: dict[int, tuple[float, float, float]] = {}
-        self.hidden: set[int] = set()
-
-    def Process(self, pid: int) -> SimpleNamespace:  # noqa: N802
-        assert pid == 1
-        return SimpleNamespace(children=lambda recursive: [self._process(child) for child in self.children] * recursive)
-
-    def _process(self, pid: int) -> SimpleNamespace:
-        start_s, own_s, waited_s = self.children[pid]
-
-        def cpu_times() -> SimpleNamespace:
-            if pid in self.hidden:
-                raise self.Error
-            return SimpleNamespace(user=own_s, system=1.0, children_user=waited_s, children_system=0.0)
-
-        return SimpleNamespace(pid=pid, create_time=lambda: start_s, cpu_times=cpu_times)
-
-    @staticmethod
-    def cpu_times() -> SimpleNamespace:
-        return SimpleNamespace(_asdict=lambda: {"user": 5.0, "system": 3.0, "idle": 90.0, "iowait": 2.0, "guest": 4.0})
-
-
-def test_a_tree_s_seconds_never_fall_and_count_waited_for_children() -> None:
-    psutil = PlayedPsutil()
-    tree = ProcessTree(1, psutil)
-    psutil.children = {7: (100.0, 2.0, 4.0), 8: (100.0, 1.0, 0.0)}
-    assert tree.read() == (9.0, frozenset({7, 8}))
-    psutil.hidden.add(8)
-    assert tree.read() == (9.0, frozenset({7}))
-    psutil.children = {8: (200.0, 5.0, 0.0)}  # the number of one that ended, given to another
-    psutil.hidden.clear()
-    assert tree.read() == (15.0, frozenset({8}))
-
-
 def test_busy_seconds_leave_out_waiting_and_what_guests_repeat() -> None:
-    assert node_cpu_s(PlayedPsutil()) == (8.0, 100.0)
+    times = {"user": 5.0, "system": 3.0, "idle": 90.0, "iowait": 2.0, "guest": 4.0}
+    psutil = SimpleNamespace(cpu_times=lambda: SimpleNamespace(_asdict=lambda: times))
+    assert node_cpu_s(psutil) == (8.0, 100.0)

@@ -346,3 +346,59 @@ run = lowtide.track("x"); run.start(); run.stop()
 say(new=sorted(set(sys.modules) - before))
 """)
     assert set(loaded["new"]) <= {"lowtide_sampler", "lowtide_sampler.track", "_socket", "_json"}
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "<&- >&-", "<&-"])
+def test_a_program_without_standard_streams_is_measured(closed: str, tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text("""
+import json, lowtide, os
+with lowtide.track("x") as run:
+    sum(range(10**6))
+with open(os.environ["SAID"], "w") as file:
+    json.dump(run.result, file)
+""")
+    said = tmp_path / "said.json"
+    line = f"{sys.executable} {script} {closed}"
+    subprocess.run(["sh", "-c", line], check=True, env={**os.environ, "SAID": str(said)}, timeout=60)
+    result = json.loads(said.read_text(encoding="utf-8"))
+    assert result["end"] == "ok"
+    assert result["energy_j"] > 0
+
+
+def test_a_program_that_closes_all_descriptors_gets_no_mark_in_its_own(spool: Path) -> None:
+    (said,) = ran("""
+import socket, warnings
+warnings.simplefilter("ignore")
+run = lowtide.track("x")
+run.start()
+os.closerange(3, 256)
+own = [end for _ in range(4) for end in socket.socketpair()]
+run.mark("a")
+run.stop()
+end = run.result["end"]
+got = []
+for one in own:
+    one.setblocking(False)
+    try: got.append(one.recv(1000).decode())
+    except BlockingIOError: pass
+say(end=end, got=got, still=[os.fstat(one.fileno()).st_ino > 0 for one in own])
+""")
+    assert said == {"end": "not_measured", "got": [], "still": [True] * 8}
+
+
+def test_a_program_that_goes_to_another_folder_finds_its_helper(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    for name in ("lowtide_sampler",):
+        (app / name).symlink_to(ROOT / "scheduler" / name)
+    script = """
+import sys; sys.path.insert(0, "app")
+from lowtide_sampler.track import track
+import os; os.chdir("/")
+with track("x") as run: pass
+print(run.result["end"])
+"""
+    command = [sys.executable, "-S", "-E", "-c", script]
+    got = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert got.stdout == "ok\n", got.stderr

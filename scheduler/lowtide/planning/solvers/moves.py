@@ -99,7 +99,7 @@ class _Task(NamedTuple):
     end_by_s: float
     duration_s: float
     moves: Moves | None
-    restart_kwh: float
+    restart_kwh: FloatArray
 
 
 class _Weights(NamedTuple):
@@ -116,7 +116,7 @@ def best_route(
     duration_s: float,
     *,
     moves: Moves | None = None,
-    restart_kwh: float = 0.0,
+    restart_kwh: float | FloatArray = 0.0,
     usd_weight: float = 0.0,
     max_price_usd: float | None = None,
 ) -> Route:
@@ -128,7 +128,7 @@ def best_route(
         end_by_s: No end after; s.
         duration_s: Running time in all; s, > 0, need not be a multiple of a step.
         moves: What going on in another place takes; None where the job stays where it started.
-        restart_kwh: Facility energy of going on in the same place after a pause; kWh, >= 0.
+        restart_kwh: Facility energy of going on in the same place after a pause; (R,) or one for all, kWh, >= 0.
         usd_weight: What a dollar counts for; g/USD, >= 0.
         max_price_usd: Limit for runs, arrival and moves together; USD.
     Returns:
@@ -148,14 +148,15 @@ def best_route(
         is stated, where the least emissions within the limit lie above that hull.
     """
     require_job(places, earliest_s, end_by_s, duration_s, usd_weight, max_price_usd)
-    if not 0 <= restart_kwh < math.inf:
+    restarts_kwh = _by_place(restart_kwh, len(places))
+    if not ((restarts_kwh >= 0) & np.isfinite(restarts_kwh)).all():
         raise InputError(f"A restart takes {restart_kwh} kWh.", hint="Give a number >= 0.", restart_kwh=restart_kwh)
     if moves is not None and moves.g.shape != (len(places), len(places)):
         raise InputError(
             f"The moves are of the shape {moves.g.shape}, and there are {len(places)} places.",
             hint="Give one row and one column per place.",
         )
-    task = _Task(tuple(places), earliest_s, end_by_s, duration_s, moves, restart_kwh)
+    task = _Task(tuple(places), earliest_s, end_by_s, duration_s, moves, restarts_kwh)
     if max_price_usd is None:
         route = _least(task, _Weights(1.0, usd_weight))
     else:
@@ -165,21 +166,29 @@ def best_route(
     return route
 
 
+def _by_place(restart_kwh: float | FloatArray, places: int) -> FloatArray:
+    return np.broadcast_to(np.asarray(restart_kwh, dtype=np.float64), (places,))
+
+
 def route_cost(
-    places: Sequence[PlaceCosts], stays: Sequence[Stay], *, moves: Moves | None = None, restart_kwh: float = 0.0
+    places: Sequence[PlaceCosts],
+    stays: Sequence[Stay],
+    *,
+    moves: Moves | None = None,
+    restart_kwh: float | FloatArray = 0.0,
 ) -> tuple[float, float]:
     """Emissions and price of given stays, in the order of time; g and USD.
 
     The series cover the stays; the arrival at the first place counts, and what ``best_route`` counts between stays.
     """
-    first = places[stays[0].place]
+    first, restarts_kwh = places[stays[0].place], _by_place(restart_kwh, len(places))
     g, usd = first.fixed_g, first.fixed_usd
     for stay in stays:
         place = places[stay.place]
         g += run_g(place, Piece(stay.start_s, stay.end_s))
         usd += place.price_usd_per_h * (stay.end_s - stay.start_s) / SECONDS_PER_HOUR
     for before, after in pairwise(stays):
-        kwh = restart_kwh
+        kwh = float(restarts_kwh[after.place])
         if before.place != after.place and moves is not None:
             kwh = float(moves.resume_kwh[before.place, after.place])
             g += float(moves.g[before.place, after.place])
@@ -191,7 +200,7 @@ def route_cost(
 
 def _least(task: _Task, weights: _Weights) -> Route | None:
     """The least weighted cost without a price limit; ``bound_g`` is in the unit of the weights."""
-    if task.moves is None and task.restart_kwh == 0.0:
+    if task.moves is None and not task.restart_kwh.any():
         return _least_pausing(task, weights)
     best = _least_staying(task, weights)
     grain_s = common_grain_s([place.series for place in task.places])
@@ -344,7 +353,7 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
     if task.moves is None:
         gap = np.zeros((count, count), dtype=np.int64)
         fixed = np.where(same, 0.0, np.inf)
-        kwh = np.where(same, task.restart_kwh, 0.0)
+        kwh = np.where(same, task.restart_kwh[None, :], 0.0)
     else:
         cells_needed = task.moves.delay_s / cells.grain_s
         tolerance = SAME_INSTANT_S / cells.grain_s
@@ -354,7 +363,7 @@ def _costs(task: _Task, weights: _Weights, cells: Cells, *, outward: bool) -> Co
         grams = np.where(possible, task.moves.g, 0.0)
         fixed = np.where(possible, weights.g * grams + weights.usd * task.moves.usd, np.inf)
         fixed[same] = 0.0
-        kwh = np.where(same, task.restart_kwh, task.moves.resume_kwh)
+        kwh = np.where(same, task.restart_kwh[None, :], task.moves.resume_kwh)
     resume = fixed + weights.g * kwh * finite.T[:, None, :]
     return Costs(rate, resume, start, ready.astype(np.int64), gap)
 
@@ -419,7 +428,7 @@ def _least_affordable(task: _Task, usd_weight: float, max_price_usd: float) -> R
     if not kept:
         return None
     places = tuple(task.places[index] for index in kept)
-    route = _least(task._replace(places=places), _Weights(1.0, usd_weight))
+    route = _least(task._replace(places=places, restart_kwh=task.restart_kwh[kept]), _Weights(1.0, usd_weight))
     if route is None:
         return None
     stays = tuple(stay._replace(place=kept[stay.place]) for stay in route.stays)

@@ -53,6 +53,8 @@ def test_what_runs_is_seen_and_what_has_ended_is_not(spool: Path, live_run: str)
     assert seen.end == "open"
     assert seen.power_w
     assert seen.energy_kwh > 0
+    assert seen.measured_share is not None
+    assert seen.to_json()["measured_share"] == seen.measured_share
     assert seen.emissions_g == pytest.approx(300.0 * seen.energy_kwh)
     assert (seen.left_s, seen.expected_energy_kwh) == (None, None)
     (ended,) = watch(spool, ["ended", "nothing"], lambda _: None, None)

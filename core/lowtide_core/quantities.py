@@ -71,6 +71,20 @@ def _duration_s(text: str) -> float | None:
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
+def duration_text(duration_s: float) -> str:
+    """``3 h 20 min``, ``45 s``, ``2 d 4 h``: the two largest units, for messages to people."""
+    if duration_s < 0:
+        return f"-{duration_text(-duration_s)}"
+    if duration_s < 1e-4:
+        return "0 s"
+    if duration_s < 60:
+        return f"{duration_s:#.2g} s" if duration_s < 9.95 else f"{round(duration_s)} s"
+    minutes = round(duration_s / 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join([part for part in parts if part][:2])
+
+
 def parse_instant_utc(text: str, *, now_utc: datetime, local_zone: tzinfo | None = None) -> datetime:
     """Aware UTC instant of ``24h``, ``in 24 hours``, ``18:00``, ``friday 6pm``, ``26 nov 18:00``, ``now`` or ISO 8601.
 

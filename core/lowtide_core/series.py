@@ -177,7 +177,7 @@ class SignalSeries:
         if last <= first:
             raise InputError(
                 f"{self.source} has no intensity of zone {self.zone} in {span}: it covers {self.span}.",
-                hint="Widen the series or choose another source.",
+                hint="Give one that reaches further, or ask for a time that it covers (--now, --deadline).",
                 zone=self.zone,
             )
         if first == 0 and last == self.intensity_g_per_kwh.size:

@@ -66,4 +66,5 @@ class Span:
         return self.end_utc.timestamp() - self.start_utc.timestamp()
 
     def __str__(self) -> str:
-        return f"{iso_utc(self.start_utc)}–{iso_utc(self.end_utc)}"
+        """For messages: whole seconds."""
+        return "–".join(iso_utc(instant.replace(microsecond=0)) for instant in (self.start_utc, self.end_utc))

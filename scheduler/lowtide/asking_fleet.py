@@ -13,7 +13,7 @@ from lowtide.assembly.fleet import Capacity, FleetJob, label_of
 from lowtide.assembly.request import home_place, local_place, region_place, requested_places
 from lowtide.sheets import number_in, read_sheet
 from lowtide_core.errors import InfeasibleError, InputError
-from lowtide_core.quantities import parse_duration_s, parse_instant_utc, parse_power_w
+from lowtide_core.quantities import duration_text, parse_duration_s, parse_instant_utc, parse_power_w
 from lowtide_core.spans import Span
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ def read_jobs(path: str, defaults: FleetDefaults, settings: Settings, *, now_utc
             wrong.append((line, error))
     if wrong:
         line, first = wrong[0]
-        others = "".join(f"\n  line {number}: {error}" for number, error in wrong[1:_LINES_TOLD])
+        others = "".join(
+            f"\n  line {number}: {'the same' if str(error) == str(first) else error}"
+            for number, error in wrong[1:_LINES_TOLD]
+        )
         left = f"\n  and {len(wrong) - _LINES_TOLD} lines more" if len(wrong) > _LINES_TOLD else ""
         kind = InputError if any(isinstance(error, InputError) for _, error in wrong) else InfeasibleError
         raise kind(
@@ -113,8 +116,8 @@ def _jobs(row: Row, defaults: FleetDefaults, settings: Settings, now_utc: dateti
         left_s = (until_utc - from_utc).total_seconds()
         if left_s < duration_s:
             raise InfeasibleError(
-                f"{row['name']} takes {duration_s / 3600:.3g} h; {left_s / 3600:.3g} h are left before its deadline.",
-                hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:.3g} h.",
+                f"{row['name']} takes {duration_text(duration_s)}, and its deadline leaves {duration_text(left_s)}.",
+                hint=f"Move the deadline by at least {duration_text(duration_s - left_s)}.",
                 short_by_s=duration_s - left_s,
             )
         yield FleetJob(
@@ -222,9 +225,11 @@ def read_capacities(given: tuple[str, ...], path: str, *, now_utc: datetime) -> 
 def _capacity(text: str) -> Capacity:
     name, equals, amount_text = text.partition("=")
     place, slash, resource = name.rpartition("/")
-    resource = _resource(resource if slash else name)
-    amount = _amount_of(resource, amount_text)
-    if not equals or amount is None:
+    amount = None
+    if equals:
+        resource = _resource(resource if slash else name)
+        amount = _amount_of(resource, amount_text)
+    if amount is None:
         raise InputError(
             f"{text!r} is not a capacity.", hint="Write it as cpus=168, DE/power=2kW or aws:eu-west-1/gpus:H100=8."
         )

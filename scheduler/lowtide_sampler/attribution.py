@@ -72,10 +72,8 @@ class Allotment(NamedTuple):
         return self.home_share if source.package == self.package else 0.0
 
     def is_elsewhere(self, source: Source) -> bool:
-        """Whether the source is a processor that the job may not use."""
-        return source.component == "cpu" and None not in (source.package, self.package) and (
-            source.package != self.package
-        )  # fmt: skip
+        """Whether the source is of a processor that the job may not use: what it draws above idle is others'."""
+        return None not in (source.package, self.package) and source.package != self.package
 
 
 class Share(NamedTuple):
@@ -154,10 +152,10 @@ def _parts(
         return [_device_part(track.sharing[window], rule, idle_part) for idle_part in idle_parts]
     if source.component == "gpu":
         return [1.0]  # nobody looked who used it: all of it, as where it is the job's alone
-    if allotment.is_elsewhere(source):
-        return [0.0]
     usage = ledger.usage.get(window, Usage())
     idle_of_job = allotment.of_idle_power(source) if rule == "share" else 0.0
+    if allotment.is_elsewhere(source):
+        return [idle_of_job * part for part in idle_parts]
     busy_s = usage.home_busy_cpu_s if allotment.package is not None and source.package is not None else usage.busy_cpu_s
     parts = [idle_of_job * part + (1 - part) * _ratio(usage.job_cpu_s, busy_s) for part in idle_parts]
     if usage.unseen_s > 0:  # others may have kept every CPU busy meanwhile

@@ -44,21 +44,22 @@ class LiveLine:
             self._power_w = max(energy_j - self._before[1], 0.0) / (now_s - self._before[0])
         if self._before is None or now_s - self._before[0] >= _SHORTEST_S:
             self._before = (now_s, energy_j or 0.0)
-        self._write(_CLEAR + self.line(energy_j, now_s)[: _columns(self._fd) - 1])
+        said = self.line(energy_j, now_s, result.get("measured_share"))
+        self._write(_CLEAR + said[: _columns(self._fd) - 1])
 
-    def line(self, energy_j: float | None, now_s: float) -> str:
-        """``lowtide: 45 s · 212 W · 2.6 Wh · 0.9 g · 21 g expected in 5 min``."""
+    def line(self, energy_j: float | None, now_s: float, measured_share: float | None = None) -> str:
+        """``lowtide: 45 s · 212 W · 2.6 Wh 91 % measured · 0.9 g · 21 g expected in 5 min``."""
         words = [_time(now_s)]
         if energy_j is None:
             return "lowtide: " + " · ".join([*words, "energy unknown"])
         words += [f"{self._power_w:.3g} W"] if self._power_w is not None else []
-        words.append(_energy(energy_j))
+        words.append(_energy(energy_j) + _certainty(measured_share))
         words += [_grams(energy_j * self._g_per_j)] if self._g_per_j is not None else []
         left_s = (self._expected_s or 0.0) - now_s
         if left_s > 0 and self._power_w is not None:
             expected_j = energy_j + self._power_w * left_s
             amount = _energy(expected_j) if self._g_per_j is None else _grams(expected_j * self._g_per_j)
-            words.append(f"{amount} expected, in {_time(left_s)}")
+            words.append(f"{amount} expected in {_time(left_s)}")
         return "lowtide: " + " · ".join(words)
 
     def clear(self) -> None:
@@ -87,6 +88,12 @@ def _columns(fd: int) -> int:
 def _energy(energy_j: float) -> str:
     factor_j, unit = energy_unit(energy_j)
     return f"{energy_j / factor_j:.3g} {unit}"
+
+
+def _certainty(measured_share: float | None) -> str:
+    if measured_share is None:
+        return ""
+    return f" {100 * measured_share:.0f} % measured" if measured_share > 0 else " modelled"
 
 
 def _grams(emissions_g: float) -> str:

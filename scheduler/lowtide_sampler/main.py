@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 OWN_FAILURE = 125
 _HELP = """\
-Usage: python -m lowtide_sampler COMMAND
+Usage: python -m lowtide_sampler COMMAND, or python3 -I -S lowtide-sampler.pyz COMMAND
 
 Commands:
-  run [OPTIONS] -- COMMAND         Measure a command (run --help).
-  attach [OPTIONS] PID             Measure what runs already (attach --help).
-  recover [--journal DIR] [--json] Close the journals of samplers that were killed, and say what they measured.
-  calibrate [OPTIONS]              Measure this node at rest (calibrate --help).
-  sources [--sysroot DIR] [--json] Show every source of energy: found, or what is missing and what mends it.
+  run [OPTIONS] -- COMMAND          Measure a command (run --help).
+  attach [OPTIONS] PID              Measure what runs already (attach --help).
+  recover [--journal DIR] [--json]  Close the journals of samplers that were killed.
+  calibrate [OPTIONS]               Measure this node at rest (calibrate --help).
+  sources [--sysroot DIR] [--json]  Show every source of energy: found, or what is missing.
 """
 
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _COMMON = """\
-  --json FILE            Write the result as JSON; - is standard output, after the command's.
   --journal DIR          Folder of the journal (default: $LOWTIDE_SPOOL, else the state folder).
   --interval TIME        Between two readings (default: 5s).
   --attribution RULE     share (default), node (all energy of the node) or marginal (no idle power).
@@ -23,8 +22,8 @@ _COMMON = """\
   --duration TIME        what is expected by then.
   --sysroot DIR          Read /sys and /proc below this folder (tests).
   --quiet                Print nothing.
-  --help                 Show this.
 """
+_HELP = "  -h, --help             Show this.\n"
 
 USAGE = f"""\
 Usage: lowtide run [OPTIONS] [--] COMMAND [ARGS]...
@@ -32,10 +31,11 @@ Usage: lowtide run [OPTIONS] [--] COMMAND [ARGS]...
 Measures the energy of a command. Its exit status, signals, input and output are its own.
 
 Options:
+  --json FILE            Write the result as JSON; - is standard output, after the command's.
 {_COMMON}\
   --exit-file FILE       Write how the command ended as JSON, the moment it ends.
   --child-file FILE      Write the command's process as JSON, before it starts.
-
+{_HELP}
 Exit status: the command's; 125 bad options, 126 it cannot be executed, 127 it is not found.
 """
 
@@ -48,10 +48,11 @@ measurement alone: what is measured runs on.
 
 Options:
   --cgroup PATH          A control group: a folder, or a path below /sys/fs/cgroup.
+  --json FILE            Write the result as JSON; - is standard output.
 {_COMMON}\
   --marks-fd N           Read begins and ends of sections from there; its end is the caller's.
   --begun MONO,UTC,CPU   Where the caller's clocks and CPU seconds stood when it asked.
-
+{_HELP}
 Exit status: 0; 125 bad options, or there is no such process or group.
 """
 
@@ -141,8 +142,10 @@ def parse_attach(argv: list[str]) -> RunOptions | None:
     options, pids = _parse(argv, {**_VALUES, **_OF_ATTACH}, "attach", is_mixed=True)
     if options is None:
         return None
-    if len(pids) + bool(options.cgroup) != 1 or not all(pid.isdecimal() and int(pid) > 0 for pid in pids):
-        raise UsageError("name one process by its number, or one control group with --cgroup PATH")
+    named = [*pids, *([f"--cgroup {options.cgroup}"] if options.cgroup else [])]
+    if len(named) != 1 or not all(pid.isdecimal() and int(pid) > 0 for pid in pids):
+        said = f", not {' '.join(named)}" if named else ""
+        raise UsageError(f"name one process by its number, or one control group with --cgroup PATH{said}")
     return options._replace(pid=int(pids[0]) if pids else 0)
 
 

@@ -439,6 +439,8 @@ def _require_columns(path: str, found: Sequence[str], needed: Sequence[str], col
     if missing is None:
         return
     near = nearest(missing, [name for name in found if name not in columns], count=1)
+    if len(found) == 1 and ";" in found[0]:
+        near = "Its columns stand apart by semicolons; write commas, and points in figures."
     raise InputError(
         f"{path} has no column {missing}; it has {', '.join(found) or 'none'}.",
         hint=near or f"A signal file has the columns {', '.join(needed)} in its first line.",

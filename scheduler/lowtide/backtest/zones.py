@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lowtide.backtest.capacity import QueueRules, replay_queue
-from lowtide.backtest.compare import Policy, policies, queue_policies, without_outlook
+from lowtide.backtest.compare import WITHOUT_OUTLOOK, Policy, policies, queue_policies, without_outlook
 from lowtide.backtest.jobs import on_steps, whole_windows
 from lowtide.backtest.replay import Outcomes, Rules, mean_over_runs, plannable, replay
 from lowtide.backtest.score import Score, score, window_ranks
@@ -117,6 +117,7 @@ def replay_zone(
         outcomes = replay(came, issued, jobs, rules, progress)
     plan_s = monotonic_s() - began_s
     ranks = window_ranks(came, issued, jobs)
+    ranks_of = {} if without is None else {WITHOUT_OUTLOOK: window_ranks(came, without, jobs)}
     if not terms.compare:
         beside: tuple[Policy, ...] = () if without is None else (Policy("lowtide", outcomes.planned_g_per_kwh),)
     elif isinstance(rules, QueueRules):
@@ -126,7 +127,10 @@ def replay_zone(
     if without is not None:
         beside = (without_outlook(came, without, jobs, rules, outcomes), *beside)
     others = {
-        policy.name: score(jobs, outcomes._replace(planned_g_per_kwh=policy.mean_g_per_kwh), ranks) for policy in beside
+        policy.name: score(
+            jobs, outcomes._replace(planned_g_per_kwh=policy.mean_g_per_kwh), ranks_of.get(policy.name, ranks)
+        )
+        for policy in beside
     }
     return ZoneResult(
         came.zone, score(jobs, outcomes, ranks), _months(came, jobs, outcomes, ranks), left_out, others, plan_s

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowtide.backtest.capacity import QueueRules
-from lowtide.cli.text import table
+from lowtide.cli.text import WIDTH, table
 from lowtide.reports import figures
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def to_json(found: BacktestResult) -> dict[str, object]:
 def lines(found: BacktestResult) -> list[str]:
     """The answer in words, month by month, zone by zone, and beside other policies."""
     whole = found.whole
-    said = [in_words(found), ""]
+    said = [*wrap(in_words(found), WIDTH), ""]
     if len(found.zones) > 1:
         zones = [(result.zone, result.score) for result in found.zones]
         said += [*_table("zone", zones), ""]
@@ -112,18 +113,19 @@ def _table(head: str, rows: list[tuple[str, Score]]) -> list[str]:
             figures.percent(score.saved_pct),
             figures.percent(score.captured_pct),
             figures.percent(score.worse_than_now_pct),
-            _bar(score, most),
         )
         for name, score in rows
     ]
-    return table((head, *_HEADS, ""), cells, left={0, 6})
+    taken = sum(2 + max(map(len, column)) for column in zip((head, *_HEADS), *cells, strict=True))
+    bars = (_bar(score, most, min(_BAR, WIDTH - taken)) for _, score in rows)
+    return table((head, *_HEADS, ""), [(*row, bar) for row, bar in zip(cells, bars, strict=True)], left={0, 6})
 
 
-def _bar(score: Score, most_pct: float) -> str:
+def _bar(score: Score, most_pct: float, width: int) -> str:
     if not most_pct:
         return ""
-    possible = round(_BAR * (score.oracle_saved_pct or 0.0) / most_pct)
-    saved = min(possible, max(0, round(_BAR * (score.saved_pct or 0.0) / most_pct)))
+    possible = round(width * (score.oracle_saved_pct or 0.0) / most_pct)
+    saved = min(possible, max(0, round(width * (score.saved_pct or 0.0) / most_pct)))
     return "█" * saved + "░" * (possible - saved)
 
 
@@ -138,7 +140,11 @@ def _below(found: BacktestResult) -> list[str]:
     for correction in found.corrections:
         tried = ", ".join(f"{name} {figures.percent(share)}" for name, share in correction.captured_pct.items())
         named = f"{correction.zone}: " if correction.zone else ""
-        said.append(f"{named}forecasts {correction.chosen} · captured on the past before: {tried}")
+        said += wrap(
+            f"{named}planned on the forecasts {correction.chosen} · tried on the past before, with a job each hour, "
+            f"they captured: {tried}",
+            WIDTH,
+        )
     left = {name: count for name, count in _left_out(found).items() if count}
     words = {
         "gap": "with a gap in what came",

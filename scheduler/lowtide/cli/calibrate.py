@@ -12,7 +12,13 @@ from lowtide_core.errors import InputError, StateError
 
 
 @click.command(help=VERBS["calibrate"])
-@click.option("--seconds", default="30", show_default=True, help="How long to measure; leave the node alone meanwhile.")
+@click.option(
+    "--seconds",
+    default="30",
+    show_default=True,
+    metavar="N",
+    help="How long to measure; leave the node alone meanwhile.",
+)
 @click.option("--wall", metavar="POWER", help="What a meter at the wall shows meanwhile, such as 85W.")
 @click.option("--busy", is_flag=True, help="Measure under load: every CPU is kept busy. Calibrate at rest first.")
 @json_option()

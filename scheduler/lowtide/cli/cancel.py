@@ -29,7 +29,10 @@ def command(jobs: Sequence[str]) -> None:
         for job in jobs:
             record = store.jobs.get(job)
             if record.state in FINAL:
-                raise StateError(f"Job {record.job_id} cannot be cancelled: it is {record.state}.", hint=record.why)
+                raise StateError(
+                    f"Job {record.job_id} cannot be cancelled: it is {record.state} ({record.why}).",
+                    hint=f"lowtide show {record.job_id} tells more.",
+                )
             record = request_cancel(actor, record, wiring.now_utc())
             give_up_s = time.monotonic() + _PATIENCE_S
             while record.state not in FINAL and time.monotonic() < give_up_s:

@@ -63,10 +63,19 @@ def _keys(wiring: Wiring) -> list[tuple[str, str]]:
 
 
 def _store(wiring: Wiring) -> str:
+    from lowtide.reports.figures import duration
+
     try:
         with wiring.store() as store:
-            alive = store.services.alive(wiring.now_utc())
-            return f"{store.database.name}, {'somebody starts due jobs' if alive else _NOBODY}"
+            now_utc = wiring.now_utc()
+            alive = store.services.alive(now_utc)
+            who = _NOBODY
+            if any(service.kind == "serve" for service in alive):
+                who = "lowtide serve starts due jobs"
+            elif alive:
+                ago = duration((now_utc - alive[0].beat_utc).total_seconds())
+                who = f"lowtide tick started due jobs {ago} ago; nobody does between its runs"
+            return f"{store.database.name}, {who}"
     except LowtideError as error:
         return str(error)
 
@@ -80,12 +89,17 @@ def _meters() -> list[tuple[str, str]]:
     told: set[str] = set()
     for finding in sources.findings:
         name = f"meter {finding.name}" if finding.name != "calibration" else finding.name
-        lines.append((name, finding.why if finding.found else f"missing: {finding.why}"))
+        why = finding.why
+        if finding.name == "calibration" and not (finding.found or finding.repair or sources.meters):
+            why = "it needs a meter, and none is here"
+            if not sources.machine.virtual:
+                why += ": lowtide calibrate --wall 85W takes what one at the wall shows"
+        lines.append((name, why if finding.found else f"missing: {why}"))
         if finding.repair and not finding.found and finding.repair not in told:
             told.add(finding.repair)  # the zones of a node have one cause and one cure
             lines.append(("", f"to mend it: {finding.repair}"))
     models = [
-        (source.name, ", ".join((f"{source.label}, in place of a meter: modelled", *source.flags)))
+        (source.name.replace(":", " "), ", ".join((f"{source.label}, in place of a meter: modelled", *source.flags)))
         for source in sources.models
     ]
     return [*lines, *models]

@@ -25,7 +25,7 @@ def frontier_lines(choices: Sequence[Choice]) -> list[str]:
             figures.clock(choice.end_utc),
             figures.clock(choice.start_utc),
             figures.grams(choice.emissions_g),
-            "-" if choice.price_usd is None else f"${choice.price_usd:,.2f}",
+            _cost(choice),
             choice.zone if choice.region == LOCAL else choice.region,
         )
         for choice in shown
@@ -34,6 +34,13 @@ def frontier_lines(choices: Sequence[Choice]) -> list[str]:
     more = [f"{left} more between these: --json lists them"] if left else []
     head = "the frontier: no plan is better than one of these in emissions, cost and finish"
     return ["", head, *table(_HEADS, rows, left={0, 1, 4}), *more]
+
+
+def _cost(choice: Choice) -> str:
+    """What a cloud asks; at home nothing is known of the price of electricity."""
+    if choice.price_usd is None:
+        return "-"
+    return "none at home" if choice.region == LOCAL and not choice.price_usd else f"${choice.price_usd:,.2f}"
 
 
 def _thinned(choices: Sequence[Choice]) -> list[Choice]:

@@ -130,7 +130,7 @@ _ASKED = (
     click.option("--power", default="", metavar="POWER", help="What the job draws: 300W, 1.2kW. Default: modelled."),
     click.option("--gpu", default="", metavar="MODEL", help="Accelerator: H100, 'A100 80GB'."),
     click.option("--count", default=1, show_default=True, metavar="N", help="How many of them."),
-    click.option("--cpus", default=4.0, show_default=True, metavar="N", help="Busy threads of a job without --gpu."),
+    click.option("--cpus", default=4.0, metavar="N", help="Busy threads of a job without --gpu. Default: 4."),
     click.option("--pausable", is_flag=True, help="It may be paused and resumed."),
     click.option("--max-pauses", type=int, metavar="N", help="Pause it at most so often."),
     click.option("--restart-energy", default="", metavar="ENERGY", help="What each resuming costs: 0.2kWh."),

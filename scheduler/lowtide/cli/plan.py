@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
+from math import isclose
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +16,7 @@ from lowtide.cli.app import VERBS
 from lowtide.cli.home import with_home
 from lowtide.cli.options import Sectioned, asked_options, json_option, now_option, signal_option
 from lowtide.cli.plot import plot
+from lowtide.cli.text import without_request
 from lowtide.planning.explain import further
 from lowtide.planning.options import G_PER_T
 from lowtide.reports import figures
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _PIECES_SHOWN = 4
 _SHOWN_SHARE = 1e-3
-_OPERATION = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
 
 @click.command(cls=Sectioned, help=VERBS["plan"])
@@ -90,9 +90,9 @@ def _folded(texts: list[str]) -> list[str]:
 
 
 def _fold(text: str, indent: str = "  ") -> list[str]:
-    """The text on lines of at most 100 characters, broken after a comma or a dot between, else between words."""
+    """The text on lines of at most 100 characters, broken after a comma or at a dot between, else between words."""
     done, line = [], ""
-    for part in re.split(r"(?<=,) (?=\S)|(?<= ·) ", text):
+    for part in re.split(r"(?<=[,;]) (?=\S)|(?<= ·) ", text):
         joined = f"{line} {part}" if line.strip() else line + part
         if len(joined) <= _WIDTH:
             line = joined
@@ -129,9 +129,9 @@ def _headlines(found: Quote) -> list[str]:
 def _figures(found: Quote, now_utc: datetime) -> list[str]:
     plan, request = found.plan, found.request
     spare_s = (request.deadline_utc - plan.end_utc).total_seconds()
-    band = ""
+    emissions = figures.grams(plan.emissions_g)
     if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
-        band = f" ({figures.band(plan.emissions_low_g, plan.emissions_high_g)})"
+        emissions = figures.grams_in_band(plan.emissions_g, plan.emissions_low_g, plan.emissions_high_g)
     against = plan.baseline_g if plan.baseline_g is not None else plan.at_once_g
     once = "at once" if plan.baseline_g is not None else "at once there"
     saved = figures.percent(plan.saved_pct) if plan.saved_pct is not None else f"not known: {plan.no_baseline_why}"
@@ -142,7 +142,7 @@ def _figures(found: Quote, now_utc: datetime) -> list[str]:
     rows = [
         ("start", starts, "finish", f"{figures.clock(plan.end_utc)}, {figures.duration(spare_s)} before the deadline"),
         ("energy", figures.kwh(plan.energy_kwh), "price", price),
-        ("emissions", f"{figures.grams(plan.emissions_g)}{band}", once, figures.grams(against)),
+        ("emissions", emissions, once, figures.grams(against)),
         ("saved", saved, "", ""),
     ]
     lines = []
@@ -189,7 +189,7 @@ def _doubts(found: Quote) -> list[str]:
         sure = f"at most {figures.significant(over_pct, 2)} % above the best for {of_what}"
     elif plan.bound_g < plan.emissions_g * (1 - _SHOWN_SHARE):
         sure += f" and for what you ask; the least possible is {figures.grams(plan.bound_g)}"
-    if plan.chance_worse is not None:
+    if plan.chance_worse is not None and not _is_at_once(found):
         than = "starting at once" if plan.baseline_g is None or found.request.home in found.request.places else "home"
         sure += f" · {100 * plan.chance_worse:.0f} in 100 such plans turn out worse than {than}"
     lines = [sure]
@@ -226,12 +226,19 @@ def _doubts(found: Quote) -> list[str]:
     return lines
 
 
+def _is_at_once(found: Quote) -> bool:
+    """Whether the plan is the run at once that it would be held against."""
+    plan, against = found.plan, found.plan.baseline_g
+    return (
+        against is not None
+        and plan.start_utc <= found.request.earliest_utc
+        and isclose(plan.emissions_g, against, rel_tol=1e-9)
+    )
+
+
 def _reason(skip: Skipped) -> str:
-    """Who was not used and why; what exactly was asked of it only for those who look for a fault."""
-    why = skip.why if skip.why.startswith(skip.source) else f"{skip.source}: {skip.why}"
-    if os.environ.get("LOWTIDE_DEBUG"):
-        return why
-    return _OPERATION.sub(lambda match: match[1] or "", why.rstrip("."))
+    """Who was not used and why."""
+    return without_request(skip.why if skip.why.startswith(skip.source) else f"{skip.source}: {skip.why}")
 
 
 _BRINGS = {"time": "time", "place": "place", "pausing": "pauses", "width": "widths"}

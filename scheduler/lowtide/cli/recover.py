@@ -66,4 +66,5 @@ def _carried_line(run: Carried) -> str:
 def _energy(result: Mapping[str, Any]) -> str:
     if result["energy_j"] is None:
         return "energy unknown" if "no_reading" in result["flags"] else "energy counted by rank 0"
-    return figures.kwh(result["energy_j"] / JOULES_PER_KWH)
+    energy, share = figures.kwh(result["energy_j"] / JOULES_PER_KWH), result["measured_share"]
+    return energy if share is None else f"{energy} ({figures.percent(100 * share)} measured)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lowtide.cli.app import VERBS
+from lowtide.cli.text import without_request
 from lowtide.wiring import Wiring
 from lowtide_core.quantities import parse_duration_s
 
@@ -40,4 +41,4 @@ def command(interval: str) -> None:
 
 def _tell(report: TickReport) -> None:
     for line in (*report.did, *report.failed):
-        click.echo(line, err=True)
+        click.echo(without_request(line), err=True)

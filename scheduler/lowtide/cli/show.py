@@ -9,7 +9,7 @@ import click
 from lowtide.cli.app import VERBS
 from lowtide.cli.jobview import job_json
 from lowtide.cli.options import json_option
-from lowtide.jobs.states import SHOWN
+from lowtide.jobs.states import FINAL, SHOWN
 from lowtide.reports import figures
 from lowtide.wiring import Wiring
 from lowtide_core.spans import iso_utc
@@ -56,7 +56,10 @@ def command(job: str, replay: bool, as_json: bool) -> int:
         ("command", " ".join(spec.argv)),
         ("where", f"{plan.segments[0].region} ({plan.segments[0].zone}), engine {spec.engine}, in {spec.working_dir}"),
         ("planned", f"{figures.clock(plan.start_utc)} to {figures.clock(plan.end_utc)}, plan {record.plan_number}"),
-        ("deadline", _deadline(spec.deadline_utc, now_utc)),
+        (
+            "deadline",
+            figures.clock(spec.deadline_utc) if record.state in FINAL else _deadline(spec.deadline_utc, now_utc),
+        ),
         ("quote", f"{figures.grams(plan.emissions_g)} for {figures.kwh(plan.energy_kwh)} · {plan.forecast.source}"),
     ]
     rows[4:4] = _runs(plan, now_utc)
@@ -65,7 +68,7 @@ def command(job: str, replay: bool, as_json: bool) -> int:
         click.echo(f"{name:<11}{text}")
     click.echo("events")
     for event in events:
-        click.echo(f"  {event.at_utc.astimezone():%d %b %H:%M:%S}  {event.to_state:<10}{event.why}  ({event.who})")
+        click.echo(f"  {event.at_utc.astimezone():%d %b %H:%M:%S}  {event.to_state:<11}{event.why}  ({event.who})")
     return 0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from lowtide.cli.app import VERBS
 from lowtide.cli.options import json_option
-from lowtide.cli.text import table
+from lowtide.cli.text import WIDTH, table, without_request
 from lowtide.wiring import Wiring
 from lowtide_core.errors import InputError, LowtideError, StateError
 from lowtide_core.spans import Span, iso_utc
@@ -81,7 +82,9 @@ def command(context: click.Context, zone: str, probe: bool, as_json: bool) -> No
         told = {"zone": place.zone if place else None, "sources": rows, "broken": broken}
         click.echo(json.dumps(told, indent=2))
         return
-    lines = _table(found, "home (not set)" if place is None else place.zone, wiring.now_utc(), probe=probe)
+    lines = _table(found, "home" if place is None else place.zone, wiring.now_utc(), probe=probe)
+    if place is None:
+        lines.append("home is not set: lowtide config set home DE, or name a zone with --zone")
     click.echo("\n".join([*lines, *broken]))
 
 
@@ -185,7 +188,9 @@ def _table(rows: list[_Row], zone: str, now_utc: datetime, *, probe: bool) -> li
     roles = {row.role for row in rows}
     lines += [legend for role, legend in _LEGEND.items() if role in roles]
     if probe:
-        lines += ["", *(f"{row.source}: {row.probe}" for row in rows if row.probe)]
+        lines.append("")
+        for row in rows:
+            lines += wrap(f"{row.source}: {row.probe}", WIDTH, subsequent_indent="  ") if row.probe else []
     return lines
 
 
@@ -210,6 +215,7 @@ def _ago(text: str | None, now_utc: datetime) -> str:
 
 def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
     """What the source really gives: what its key opens, how far ahead, in which steps, and how much of the past."""
+    from lowtide.reports.figures import duration
     from lowtide.service.recording import AHEAD
 
     told = [_access(source, zone)]
@@ -220,11 +226,12 @@ def _probe(source: SignalSource, zone: ZoneId, now_utc: datetime) -> str:
         try:
             series = source.fetch(zone, span, wanted)  # type: ignore[arg-type]
         except LowtideError as error:
-            told.append(f"no {wanted}: {error.message.rstrip('.')}")
+            told.append(f"no {wanted}: {without_request(error.message)}")
             continue
         hours = (series.end_utc - now_utc if wanted == "forecast" else now_utc - series.start_utc) / timedelta(hours=1)
         reach = f"{hours:.0f} h {'ahead' if wanted == 'forecast' else 'back'}"
-        told.append(f"{series.kind} {reach}, step {series.step_s / 60:.0f} min")
+        steps = f"step {duration(series.step_s)}" if series.intensity_g_per_kwh.size > 1 else "one value for all of it"
+        told.append(f"{series.kind} {reach}, {steps}")
     return "; ".join(filter(None, told))
 
 
@@ -278,7 +285,7 @@ def record(zones: tuple[str, ...], since: str, as_json: bool) -> int:
         click.echo(json.dumps([note._asdict() for note in notes], indent=2))
     else:
         click.echo(
-            "\n".join(f"{n.zone:<12} {n.source:<16} {n.said}" for n in notes)
+            "\n".join(f"{n.zone:<12} {n.source:<16} {without_request(n.said)}" for n in notes)
             or "nothing was due: all of it was recorded lately"
         )
     return 4 if any(note.failed for note in notes) and not any(note.kept for note in notes) else 0

@@ -30,7 +30,19 @@ _BEGUN_BY_US = ("kubernetes",)
 """Engines that keep a job until its time, and do not know of time themselves."""
 
 
-@click.command(cls=Sectioned, help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
+class _Submit(Sectioned):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        has_end = "--" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if has_end or error.possibilities:
+                raise
+            told = f"{error.message} If it belongs to the job's command, write -- before that."
+            raise click.NoSuchOption(error.option_name, told, error.possibilities, ctx) from None
+
+
+@click.command(cls=_Submit, help=VERBS["submit"], context_settings={"ignore_unknown_options": False})
 @asked_options
 @signal_option()
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="What runs it.")
@@ -120,15 +132,15 @@ def _is_typed(option: str) -> bool:
 
 def accepted(record: JobRecord, store: Store, now_utc: datetime, *, waits_here: bool) -> str:
     plan = record.plan
-    band = ""
+    quoted = figures.grams(plan.emissions_g)
     if plan.emissions_low_g is not None and plan.emissions_high_g is not None:
-        band = f" ({figures.band(plan.emissions_low_g, plan.emissions_high_g)})"
+        quoted = figures.grams_in_band(plan.emissions_g, plan.emissions_low_g, plan.emissions_high_g)
     saves = "" if plan.saved_pct is None else f", saves {plan.saved_pct:.0f} %"
     when = figures.local_time(plan.start_utc, now_utc)
     starts = "starts" if when.startswith("at once") else "waits for"
     if record.spec.manner.widths is not None:
         when += f", at width {plan.segments[0].width}"
-    first = f"job {record.job_id} {starts} {when} · quote {figures.grams(plan.emissions_g)}{band}{saves}"
+    first = f"job {record.job_id} {starts} {when} · quote {quoted}{saves}"
     return f"{first}\n{'it runs from here' if waits_here else who_begins(record, store, now_utc)}"
 
 
@@ -168,7 +180,8 @@ def who_runs(store: Store, now_utc: datetime) -> str:
         return "lowtide serve is running, it will start it"
     if alive:
         ago_s = (now_utc - alive[0].beat_utc).total_seconds()
-        return f"lowtide tick ran {figures.duration(ago_s)} ago: the first one after its time will start it"
+        ran = f"lowtide tick ran {figures.duration(ago_s)} ago"
+        return f"{ran}: if cron runs it, the first one after its time will start it"
     return "nobody will start it yet: run lowtide serve, or lowtide tick from cron every few minutes"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
 
 
 WIDTH = 100
+_REQUEST = re.compile(r"(did not answer \(\w+\)|not JSON): .*$|: (?:\w+ )?/\S+$")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int]) -> list[str]:
@@ -27,3 +30,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collecti
         ).rstrip()
         for row in (heads, *rows)
     ]
+
+
+def without_request(why: str) -> str:
+    """Why a source said nothing; what exactly was asked of it only for those who look for a fault."""
+    if os.environ.get("LOWTIDE_DEBUG"):
+        return why
+    return _REQUEST.sub(lambda match: match[1] or "", why.rstrip("."))

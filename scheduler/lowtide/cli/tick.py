@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from lowtide.cli.app import VERBS
+from lowtide.cli.text import without_request
 from lowtide.wiring import Wiring
 
 _COMES_AGAIN = timedelta(hours=1)
@@ -30,5 +31,5 @@ def command() -> int:
         for line in report.did:
             click.echo(line)
         for line in report.failed:
-            click.echo(f"lowtide: {line}", err=True)
+            click.echo(f"lowtide: {without_request(line)}", err=True)
     return 4 if reports[0].failed else 0

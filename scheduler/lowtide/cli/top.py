@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lowtide.store.jobs import JobRecord
 
 _EVERY_S = 2.0
-_HEADS = ("run", "for", "power", "energy", "so far", "expected", "grid")
+_HEADS = ("run", "for", "power", "energy", "measured", "so far", "expected", "grid")
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 
@@ -69,13 +69,14 @@ def _lines(found: tuple[Watched, ...]) -> list[str]:
             figures.duration(run.duration_s),
             "-" if run.power_w is None else f"{figures.significant(run.power_w)} W",
             figures.kwh(run.energy_kwh),
+            "-" if run.measured_share is None else figures.percent(100 * run.measured_share),
             "-" if run.emissions_g is None else figures.grams(run.emissions_g),
             _expected(run),
             "no home is set" if run.grid is None else f"{figures.intensity(run.grid.g_per_kwh)}, {run.grid.source}",
         )
         for run in found
     ]
-    return list(table(_HEADS, rows, left={0, 6}))
+    return list(table(_HEADS, rows, left={0, 7}))
 
 
 def _expected(run: Watched) -> str:

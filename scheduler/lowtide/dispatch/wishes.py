@@ -59,7 +59,7 @@ def _require_pausable(actor: Actor, record: JobRecord) -> JobRecord:
             state=record.state,
         )
     if record.state not in IN_FLIGHT:
-        require("pause", record.state)
+        require("pause", record.state, what=f"Job {record.job_id}")
     engine = require_suspendable(record.spec.engine, actor.engine(record.spec.engine))
     if isinstance(engine, Restarting):
         require_goes_on(record.spec.engine, record.spec.checkpoints)
@@ -76,7 +76,7 @@ def _require_paused(record: JobRecord, now_utc: datetime) -> JobRecord:
             transition="resume",
             state=record.state,
         )
-    require("resume", record.state)
+    require("resume", record.state, what=f"Job {record.job_id}")
     hold = hold_at(record, now_utc)
     raise IllegalTransition(
         f"Job {record.job_id} is not paused by its user.",

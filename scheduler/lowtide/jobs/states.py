@@ -72,9 +72,11 @@ TRANSITIONS: tuple[Transition, ...] = (
 BY_NAME: dict[str, Transition] = {transition.name: transition for transition in TRANSITIONS}
 
 
-def require(name: str, state: JobState) -> Transition:
+def require(name: str, state: JobState, *, what: str = "A job") -> Transition:
     """The transition of that name, legal in this state.
 
+    Args:
+        what: Who is meant, as the message begins.
     Raises:
         IllegalTransition: It does not lead out of this state.
     """
@@ -82,8 +84,8 @@ def require(name: str, state: JobState) -> Transition:
     if state not in transition.sources:
         possible = [other.name for other in TRANSITIONS if state in other.sources]
         raise IllegalTransition(
-            f"A job that is {state} cannot {name}.",
-            hint=f"From here it can only {', '.join(possible)}." if possible else "It has ended.",
+            f"{what} cannot {name}: it is {state}.",
+            hint=f"From here it can only {', '.join(possible)}." if possible else "lowtide show tells how it ended.",
             transition=name,
             state=state,
         )

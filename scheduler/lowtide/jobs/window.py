@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowtide_core.errors import InfeasibleError, InputError
+from lowtide_core.quantities import duration_text
 from lowtide_core.spans import to_epoch_s
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ def require_time(earliest_utc: datetime, deadline_utc: datetime, duration_s: flo
         )
     if left_s < duration_s:
         raise InfeasibleError(
-            f"A job of {duration_s / 3600:.3g} h cannot finish by {deadline_utc:%Y-%m-%dT%H:%MZ}: "
-            f"only {left_s / 3600:.3g} h are left.",
-            hint=f"Move the deadline by at least {(duration_s - left_s) / 3600:.3g} h, or shorten the job.",
+            f"A job of {duration_text(duration_s)} cannot finish by {deadline_utc:%Y-%m-%dT%H:%MZ}: "
+            f"it has {duration_text(left_s)}.",
+            hint=f"Move the deadline by at least {duration_text(duration_s - left_s)}, or shorten the job.",
             deadline_utc=deadline_utc,
             short_by_s=duration_s - left_s,
         )

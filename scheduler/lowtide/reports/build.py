@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowtide.jobs.states import IN_FLIGHT
+from lowtide.reports.figures import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,8 @@ def _row(store: Store, record: JobRecord) -> ReportRow:
 
 
 def _why(record: JobRecord) -> str:
+    if record.state == "waiting" and not record.attempts:
+        return f"it has not run yet: planned for {clock(record.plan.start_utc)}"
     if not record.attempts:
         return f"it has not run: {record.why}"
     return "it runs" if record.state in IN_FLIGHT else "no energy reading of it has come in"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lowtide_core.quantities import duration_text
+
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
@@ -50,6 +52,13 @@ def band(low_g: float, high_g: float) -> str:
     return f"{significant(low_g / factor)}-{significant(high_g / factor)} {unit}"
 
 
+def grams_in_band(emissions_g: float, low_g: float, high_g: float) -> str:
+    """``352 g (300-420)``: the band in the unit of the figure."""
+    text = grams(emissions_g)
+    factor = {"g": 1.0, "kg": 1e3, "t": 1e6}[text.split(" ")[1]]
+    return f"{text} ({significant(low_g / factor)}-{significant(high_g / factor)})"
+
+
 def kwh(energy_kwh: float | None) -> str:
     """``1.65 kWh``, ``42.0 Wh``, ``0.310 Wh``."""
     if energy_kwh is None:
@@ -66,6 +75,13 @@ def energy_band(low_kwh: float, high_kwh: float) -> str:
     return f"{significant(low_kwh * factor)}-{significant(high_kwh * factor)} {unit}"
 
 
+def kwh_in_band(energy_kwh: float, low_kwh: float, high_kwh: float) -> str:
+    """``1.32 kWh (1.20-1.65)``: the band in the unit of the figure."""
+    text = kwh(energy_kwh)
+    factor = 1000.0 if text.endswith(" Wh") else 1.0
+    return f"{text} ({significant(low_kwh * factor)}-{significant(high_kwh * factor)})"
+
+
 def percent(value_pct: float | None) -> str:
     """``45 %``; ``-`` for unknown."""
     return _UNKNOWN if value_pct is None else f"{round(value_pct)} %"
@@ -78,14 +94,7 @@ def intensity(g_per_kwh: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """``3 h 20 min``, ``45 s``, ``2 d 4 h``: the two largest units."""
-    if seconds < 0:
-        return f"-{duration(-seconds)}"
-    if seconds < 60:
-        return f"{significant(seconds, 2) if seconds < 10 else round(seconds)} s"
-    minutes = round(seconds / 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
-    return " ".join([part for part in parts if part][:2]) or "0 s"
+    return duration_text(seconds)
 
 
 def clock(instant: datetime, zone: tzinfo | None = None) -> str:

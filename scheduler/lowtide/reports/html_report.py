@@ -47,7 +47,7 @@ def to_html(report: Report) -> str:
     template = environment.get_template("report.html.j2")
     settled = [row.settlement for row in report.rows if row.settlement is not None]
     return template.render(
-        made=iso_utc(report.made_utc),
+        made=iso_utc(report.made_utc.replace(microsecond=0)),
         sections=[_section(row) for row in report.rows],
         totals=_totals(settled),
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADS = ("job", "state", "energy", "planned", "realised", "at once", "saved", "captured", "settlement")
 WIDTH = 100
-_LABEL, _QUOTED, _CAME = 11, 18, 26
+_LABEL, _QUOTED = 11, 18
 
 CERTAINTY = {
     "modelled": "modelled: no actual intensity is known, the plan's stands in",
@@ -37,23 +37,27 @@ def receipt(row: ReportRow, zone: tzinfo | None = None) -> list[str]:
     if found is None:
         return [_title(row, ""), *wrap(f"no settlement: {row.why}", WIDTH)]
     planned, realised = found["planned"], found["realised"]
-    lines = [
-        _title(row, realised["state"]),
-        *_line("", "quoted", "realised"),
-        *_line("start", _clock(planned["start_utc"], zone), _clock(realised["start_utc"], zone), _lengths(found)),
-        *_line("energy", figures.kwh(planned["energy_kwh"]), _energy(realised), _shares(realised)),
-        *_line(
+    rows = [
+        ("", "quoted", "realised", ""),
+        ("start", _clock(planned["start_utc"], zone), _clock(realised["start_utc"], zone), _lengths(found)),
+        ("energy", figures.kwh(planned["energy_kwh"]), _energy(realised), _shares(realised)),
+        (
             "intensity",
             figures.intensity(planned["intensity_g_per_kwh"]),
             figures.intensity(realised["intensity_g_per_kwh"]),
             realised["source"],
         ),
-        *_line("emissions", figures.grams(planned["emissions_g"]), _emissions(realised), f"PUE {realised['pue']:.3g}"),
-        *_against(found),
-        *_difference(found),
+        ("emissions", figures.grams(planned["emissions_g"]), _emissions(realised), f"PUE {realised['pue']:.3g}"),
     ]
+    if found["baseline_g"] is not None:
+        rows.append(_against(found))
+    came = max(len(row[2]) for row in rows)
+    lines = [_title(row, realised["state"]), *(line for cells in rows for line in _line(cells, came))]
+    if found["baseline_g"] is None:
+        lines += _unknown("at once", f"not known: {found['no_baseline_why']}")
+    lines += _difference(found)
     if found["embodied_g"] is not None:
-        lines += _line("embodied", "", figures.grams(found["embodied_g"]), "beside, in no sum above")
+        lines += _line(("embodied", "", figures.grams(found["embodied_g"]), "beside, in no sum above"), came)
     frame = f"{realised['basis']}, {realised['scope']}, {realised['accounting']}"
     return [*lines, *wrap(f"{CERTAINTY[realised['state']]} · {frame}", WIDTH)]
 
@@ -66,11 +70,16 @@ def _title(row: ReportRow, state: str) -> str:
     return f"{head}{shown:<{room}}  {state}".rstrip()
 
 
-def _line(label: str, quoted: str, came: str, note: str = "") -> list[str]:
+def _line(cells: tuple[str, str, str, str], came_width: int) -> list[str]:
     """One line of the receipt; a long note goes on below itself."""
-    columns = f"{label:<{_LABEL}}{quoted:<{_QUOTED}}{came:<{_CAME}}"
-    first, *more = wrap(note, WIDTH - len(columns) - 1) or [""]
-    return [f"{columns} {first}".rstrip(), *(f"{'':<{len(columns)}} {rest}" for rest in more)]
+    label, quoted, came, note = cells
+    columns = f"{label:<{_LABEL}}{quoted:<{_QUOTED}}{came:<{came_width}}"
+    first, *more = wrap(note, WIDTH - len(columns) - 2) or [""]
+    return [f"{columns}  {first}".rstrip(), *(f"{'':<{len(columns)}}  {rest}" for rest in more)]
+
+
+def _unknown(label: str, why: str) -> list[str]:
+    return wrap(f"{label:<{_LABEL}}{why}", WIDTH, subsequent_indent=" " * _LABEL)
 
 
 def _clock(iso: str, zone: tzinfo | None) -> str:
@@ -86,8 +95,7 @@ def _lengths(found: Mapping[str, Any]) -> str:
 
 
 def _energy(realised: Mapping[str, Any]) -> str:
-    band = figures.energy_band(realised["energy_low_kwh"], realised["energy_high_kwh"])
-    return f"{figures.kwh(realised['energy_kwh'])} ({band})"
+    return figures.kwh_in_band(realised["energy_kwh"], realised["energy_low_kwh"], realised["energy_high_kwh"])
 
 
 def _shares(realised: Mapping[str, Any]) -> str:
@@ -100,28 +108,21 @@ def _shares(realised: Mapping[str, Any]) -> str:
 
 
 def _emissions(realised: Mapping[str, Any]) -> str:
-    band = figures.band(realised["emissions_low_g"], realised["emissions_high_g"])
-    return f"{figures.grams(realised['emissions_g'])} ({band})"
+    return figures.grams_in_band(realised["emissions_g"], realised["emissions_low_g"], realised["emissions_high_g"])
 
 
-def _against(found: Mapping[str, Any]) -> list[str]:
-    if found["baseline_g"] is None:
-        return wrap(
-            f"{'at once':<{_LABEL}}not known: {found['no_baseline_why']}", WIDTH, subsequent_indent=" " * _LABEL
-        )
+def _against(found: Mapping[str, Any]) -> tuple[str, str, str, str]:
     known = found["possible_g"] is not None
     possible = f"best possible {figures.grams(found['possible_g'])}" if known else "best possible not known"
     saved = f"saved {figures.signed_grams(found['saved_g']).lstrip('+')} ({figures.percent(found['saved_pct'])})"
     captured = "" if found["captured_pct"] is None else f" · captured {found['captured_pct']:.0f} %"
-    return _line("at once", figures.grams(found["baseline_g"]), possible, f"{saved}{captured}")
+    return "at once", figures.grams(found["baseline_g"]), possible, f"{saved}{captured}"
 
 
 def _difference(found: Mapping[str, Any]) -> list[str]:
     parts = found["difference"]
     if parts is None:
-        return wrap(
-            f"{'difference':<{_LABEL}}not split: {found['no_difference_why']}", WIDTH, subsequent_indent=" " * _LABEL
-        )
+        return _unknown("difference", f"not split: {found['no_difference_why']}")
     total_g = found["realised"]["emissions_g"] - found["planned"]["emissions_g"]
     named = "  ".join(f"{name} {figures.signed_grams(parts[f'{name}_g'])}" for name in ("energy", "timing", "place"))
     forecast = "not known" if parts["forecast_g"] is None else figures.signed_grams(parts["forecast_g"])

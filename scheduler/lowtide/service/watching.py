@@ -36,6 +36,7 @@ class Watched:
 
     Attributes:
         power_w: Mean of the last ten seconds; None before there are two readings.
+        measured_share: Of the energy: what counters said; the rest is modelled or filled. None where energy is zero.
         left_s: Until its planned end; None without a plan.
         grid: None where nobody knows the grid.
     """
@@ -47,6 +48,7 @@ class Watched:
     duration_s: float
     power_w: float | None
     energy_kwh: float
+    measured_share: float | None
     left_s: float | None
     grid: Grid | None
 
@@ -75,6 +77,7 @@ class Watched:
             "duration_s": self.duration_s,
             "power_w": self.power_w,
             "energy_kwh": self.energy_kwh,
+            "measured_share": self.measured_share,
             "emissions_g": self.emissions_g,
             "expected_energy_kwh": self.expected_energy_kwh,
             "expected_emissions_g": self.expected_emissions_g,
@@ -158,6 +161,7 @@ def _look(spool: Path, run_id: str, job: Callable[[str], JobRecord | None], home
         duration_s=float(result["duration_s"]),
         power_w=power_w if result["end"] == "open" else None,
         energy_kwh=float(result["energy_j"]) / JOULES_PER_KWH,
+        measured_share=result["measured_share"],
         left_s=None if record is None else _left_s(record, float(result["duration_s"])),
         grid=home if record is None else _planned_grid(record) or home,
     )

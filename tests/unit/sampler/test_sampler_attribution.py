@@ -62,6 +62,12 @@ def test_a_job_on_one_processor_pays_for_that_one_alone() -> None:
     assert got["attribution"]["energy_node_j"] == pytest.approx(LENGTH_S * 290)
 
 
+def test_what_the_memory_of_another_processor_draws_above_idle_is_others() -> None:
+    here, there = MEMORY._replace(package=0), MEMORY._replace(name="e", package=1)
+    got = run(here, there, powers_w=(10.0, 30.0), job=2.0, busy=6.0, home=2.5, package=0, package_cpus=4)
+    assert component(got, "dram") == pytest.approx(LENGTH_S * (2 * 6 * 0.5 + 4 * 2.0 / 2.5))
+
+
 def test_a_job_on_two_processors_pays_for_its_part_of_both() -> None:
     got = run(PACKAGE, OTHER, powers_w=(90.0, 200.0), job=2.0, busy=6.0)
     assert component(got, "cpu") == pytest.approx(LENGTH_S * (2 * 40 * 2 / 8 + (50 + 160) * 2.0 / 6.0))

@@ -42,7 +42,10 @@ def test_a_terminal_sees_one_line_rewritten_and_the_end_in_its_place(tmp_path, m
     assert seen.count("\n") == 1
     states = seen.split("\r\x1b[K")
     assert len(states) >= 4
-    assert re.search(r"lowtide: 2 s · [\d.]+ W · [\d.]+ J · [\d.e-]+ g · [\d.]+ g expected, in 59 min", seen)
+    assert re.search(
+        r"lowtide: 2 s · [\d.]+ W · [\d.]+ J (modelled|\d+ % measured) · [\d.e-]+ g · [\d.]+ g expected in 59",
+        seen,
+    )
     assert "measured" in states[-1] or "modelled" in states[-1]
 
 
@@ -60,6 +63,12 @@ def test_what_is_not_known_is_left_out() -> None:
     assert line.line(7200.0, 90.0) == "lowtide: 1 min 30 s · 2 Wh"
 
 
+def test_what_is_modelled_is_said_to_be() -> None:
+    line = LiveLine(None, None, None)
+    assert line.line(7200.0, 90.0, 0.0) == "lowtide: 1 min 30 s · 2 Wh modelled"
+    assert line.line(7200.0, 90.0, 0.914) == "lowtide: 1 min 30 s · 2 Wh 91 % measured"
+
+
 def test_watts_are_those_of_the_last_readings_and_grams_have_the_pue() -> None:
     read, write = os.pipe()
     line = LiveLine(360.0, 1.5, 200.0, write)
@@ -69,4 +78,4 @@ def test_watts_are_those_of_the_last_readings_and_grams_have_the_pue() -> None:
     os.close(write)
     last = os.read(read, 4096).decode().split("\r\x1b[K")[-1]
     os.close(read)
-    assert last == "lowtide: 20 s · 200 W · 0.833 Wh · 0.45 g · 5.85 g expected, in 3 min 00 s"
+    assert last == "lowtide: 20 s · 200 W · 0.833 Wh · 0.45 g · 5.85 g expected in 3 min 00 s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowtide_sampler.meters import Sampled, Shared, Source
@@ -52,6 +52,7 @@ def test_who_has_the_methods_has_the_ability() -> None:
     assert not isinstance(Meter(), Shared)
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_a_record_is_written_as_json_writes_it(record: object) -> None:
     assert to_json(record) == json.dumps(record, separators=(",", ":"))

@@ -77,6 +77,9 @@ def test_what_it_brings_stands_beside_the_forecaster_without_it(
     assert list(captured) == [WITHOUT_OUTLOOK, "lowtide"]
     assert captured[WITHOUT_OUTLOOK] == pytest.approx(alone["captured_pct"])
     assert captured["lowtide"] == found["captured_pct"] > alone["captured_pct"] + 4
+    ranks = {row["policy"]: row["rank_correlation"] for row in found["compare"]}
+    assert ranks[WITHOUT_OUTLOOK] == pytest.approx(alone["rank_correlation"])
+    assert ranks["lowtide"] == found["rank_correlation"] > alone["rank_correlation"]
     (correction,) = found["corrections"]
     assert correction["chosen"] == "with the outlook"
     assert list(correction["captured_pct"]) == ["of the past alone", "with the outlook"]

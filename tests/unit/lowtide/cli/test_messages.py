@@ -72,6 +72,8 @@ def said(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> tuple[int,
         (["config", "set", "home", "Atlantis"], 2, ["Atlantis"]),
         (["config", "get", "hme"], 2, ["hme"]),
         (["serve", "--interval", "0s"], 2, ["0s"]),
+        (["submit", "--duration", "1h", "--deadline", "9h", "sh", "-c", "true"], 2, ["'-c'", "write -- before"]),
+        (["submit", "--duration", "1h", "--deadlin", "9h", "true"], 2, ["'--deadlin'", "--deadline"]),
         (["paln"], 2, ["paln", "plan"]),
     ],
 )  # fmt: skip
@@ -92,6 +94,7 @@ def test_wrong_input_is_told(
     [
         (b"", ["no column start_utc"]),
         (b"start_utc,intensity\n2026-01-01T00:00Z,1\n", ["intensity_g_per_kwh", "intensity"]),
+        (b"start_utc;intensity_g_per_kwh\n2026-01-01T00:00Z;1\n", ["no column start_utc", "semicolons"]),
         (HEAD.encode(), ["no rows"]),
         ((HEAD + "2026-01-01T00:00Z,1\n2026-01-01T01:00Z,x\n").encode(), ["line 3", "'x'"]),
         ((HEAD + "2026-01-01T00:00Z,1\n2026-01-01T01:00Z,-5\n").encode(), ["line 3", "-5"]),

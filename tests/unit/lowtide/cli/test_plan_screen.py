@@ -99,6 +99,16 @@ def test_only_what_saves_is_advised() -> None:
     assert told(quoted(two_lows), "more:") == "more: --pausable saves 50 points"
 
 
+def test_a_plan_that_starts_at_once_is_not_held_against_itself() -> None:
+    found = quoted([300.0] * 8)
+    at_once = replace(found, plan=replace(found.plan, chance_worse=0.0))
+    assert "in 100 such plans" not in "\n".join(screen.lines(at_once, NOW))
+    later = quoted([300.0] * 4 + [100.0] * 4)
+    assert "5 in 100 such plans" in "\n".join(
+        screen.lines(replace(later, plan=replace(later.plan, chance_worse=0.05)), NOW)
+    )
+
+
 def test_where_nothing_saves_one_line_says_so() -> None:
     assert told(quoted([300.0] * 8), "more:") == "more: pausing would save nothing", (
         "beyond the series nothing is known"

@@ -30,7 +30,7 @@ def test_only_the_table_is_legal(name: str, state: str) -> None:
     if legal:
         assert require(name, state).target in STATES  # type: ignore[arg-type]
     else:
-        with pytest.raises(IllegalTransition, match=f"{state} cannot {name}"):
+        with pytest.raises(IllegalTransition, match=f"cannot {name}: it is {state}"):
             require(name, state)  # type: ignore[arg-type]
 
 

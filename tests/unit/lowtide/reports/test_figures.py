@@ -41,6 +41,13 @@ def test_bands_stand_in_the_unit_of_their_upper_edge() -> None:
     assert figures.energy_band(0.001, 0.002) == "1.00-2.00 Wh"
 
 
+def test_a_band_beside_a_figure_stands_in_the_figure_s_unit() -> None:
+    assert figures.grams_in_band(7_500.0, 4_380.0, 10_500.0) == "7,500 g (4,380-10,500)"
+    assert figures.grams_in_band(12_000.0, 9_500.0, 14_000.0) == "12.0 kg (9.50-14.0)"
+    assert figures.kwh_in_band(0.05, 0.03, 0.2) == "50.0 Wh (30.0-200)"
+    assert figures.kwh_in_band(1.5, 0.08, 1.65) == "1.50 kWh (0.0800-1.65)"
+
+
 @pytest.mark.parametrize(("value", "text"), [(1.65, "1.65 kWh"), (0.042, "42.0 Wh"), (None, "-")])
 def test_energy(value: float | None, text: str) -> None:
     assert figures.kwh(value) == text
@@ -48,7 +55,17 @@ def test_energy(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(45, "45 s"), (59.7, "60 s"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h"), (3600, "1 h"), (-90, "-2 min")],
+    [
+        (0.0, "0 s"),
+        (0.012, "0.012 s"),
+        (2, "2.0 s"),
+        (45, "45 s"),
+        (59.7, "60 s"),
+        (12_000, "3 h 20 min"),
+        (187_200, "2 d 4 h"),
+        (3600, "1 h"),
+        (-90, "-2 min"),
+    ],
 )
 def test_durations_show_two_units(seconds: float, text: str) -> None:
     assert figures.duration(seconds) == text

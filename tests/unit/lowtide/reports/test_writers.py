@@ -154,7 +154,7 @@ def test_the_receipt_fits_the_terminal(case: ReportRow) -> None:
 
 def test_the_receipt_puts_what_came_beside_the_quote() -> None:
     text = "\n".join(receipt(CASES["settled"], UTC))
-    for figure in ("120 g", "206 g (186-227 g)", "1.20 kWh", "1.50 kWh (1.35-1.65 kWh)", "91 % measured",
+    for figure in ("120 g", "206 g (186-227)", "1.20 kWh", "1.50 kWh (1.35-1.65)", "91 % measured",
                    "9 % modelled", "saved 424 g (67 %)", "03 Jan 02:15 UTC", "average, lifecycle, consumption",
                    "settled: the grid's figures are final", "beside, in no sum above"):  # fmt: skip
         assert figure in text

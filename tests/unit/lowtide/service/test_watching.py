@@ -53,6 +53,8 @@ def test_what_runs_is_seen_and_what_has_ended_is_not(spool: Path, live_run: str)
     assert seen.end == "open"
     assert seen.power_w
     assert seen.energy_kwh > 0
+    assert seen.measured_share is not None
+    assert seen.to_json()["measured_share"] == seen.measured_share
     assert seen.emissions_g == pytest.approx(300.0 * seen.energy_kwh)
     assert (seen.left_s, seen.expected_energy_kwh) == (None, None)
     (ended,) = watch(spool, ["ended", "nothing"], lambda _: None, None)
@@ -65,7 +67,8 @@ def test_watts_are_of_the_last_seconds_and_the_job_s_plan_gives_grid_and_end(spo
         "name": "powercap:0", "label": "RAPL package", "component": "cpu", "kind": "counter", "pmax_w": 1000.0,
     }  # fmt: skip
     header = {
-        "journal": "lowtide-journal/1", "run_id": "r", "plan_id": "j1", "host": "another", "start_utc_s": 0.0,
+        "journal": "lowtide-journal/1", "run_id": "r", "plan_id": "j1", "host": "another", "pid": 1, "start_ticks": 1,
+        "boot_id": "b", "start_utc_s": 0.0,
         "interval_s": 5.0, "threads": 2, "allocated_share": 1.0, "idle_share": 0.2, "attribution": "node",
         "sources": [source],
     }  # fmt: skip

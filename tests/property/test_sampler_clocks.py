@@ -31,6 +31,7 @@ jumps = st.floats(-1e7, 1e7)
 
 def header(*sources: Source) -> dict:
     return {"journal": VERSION, "run_id": "r", "start_utc_s": 1.8e9, "threads": 4, "interval_s": 5.0,
+            "host": "node1", "pid": 1, "start_ticks": 1, "boot_id": "b",
             "allocated_share": 0.5, "idle_share": 0.2, "sources": [source._asdict() for source in sources]}  # fmt: skip
 
 

@@ -212,7 +212,8 @@ def test_the_journal_says_what_the_live_result_says_and_any_part_of_it_is_a_begi
         with pytest.raises(JournalError):
             replay(part)
     else:
-        assert replay(part)["energy_j"] <= live["energy_j"] + 400 * times_s[-1]
+        energy_j = replay(part)["energy_j"]
+        assert energy_j is None if not part.ticks else energy_j <= live["energy_j"] + 400 * times_s[-1]
         assert replay(part)["end"] in ("open", "ok")
 
 

@@ -121,8 +121,7 @@ def _write_result(path: str, result: dict[str, Any]) -> list[str]:
         if path == "-" and sys.stdout is None:
             return ["standard output is closed: the result could not be written"]
         if path == "-":
-            _print_json(result)
-            sys.stdout.flush()
+            _write_all(sys.stdout.fileno(), _as_json(result))
         elif path:
             write_json(path, result)
     except OSError as error:
@@ -184,10 +183,21 @@ def _flags(argv: list[str], option: str) -> tuple[str, bool]:
     return value, as_json
 
 
-def _print_json(content: object) -> None:
+def _as_json(content: object) -> str:
     import json
 
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _print_json(content: object) -> None:
+    sys.stdout.write(_as_json(content))
+
+
+def _write_all(fd: int, text: str) -> None:
+    """Writes past Python's own buffer: what that cannot get rid of would spoil the exit status."""
+    left = text.encode()
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def _fail(message: str) -> int:

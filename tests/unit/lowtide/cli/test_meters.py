@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lowtide.cli.app import run
-from lowtide_sampler import sources
+from lowtide_sampler import calibration, sources
 from lowtide_sampler.calibration_file import Calibration
 from lowtide_sampler.machine import Machine
 from lowtide_sampler.meters import Finding
@@ -32,9 +32,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     models = sources.choose_models(MACHINE, {"cpu"}, 0.0)
-    monkeypatch.setattr(
-        sources, "find_sources", lambda *_, **__: sources.Sources(MACHINE, (), models, FINDINGS, ("cpu",))
-    )
+    found = sources.Sources(MACHINE, (), models, FINDINGS, ("cpu",))
+    for module in (sources, calibration):
+        monkeypatch.setattr(module, "find_sources", lambda *_, **__: found)
 
 
 def test_doctor_names_each_source_and_each_cure_once_with_its_risk(
@@ -75,8 +75,6 @@ def test_calibrate_says_what_is_wrong(
 
 
 def test_calibrate_shows_what_it_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from lowtide_sampler import calibration
-
     found = Calibration(1.8e9, ("GenuineIntel", 6, 85, 8), {"powercap:intel-rapl:0": 20.8}, "wall", 85.0, 20.8)
     asked = []
     monkeypatch.setattr(calibration, "calibrate", lambda options, _: asked.append(options) or (found, "/s/h.json"))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lowtide.dispatch.actor import Actor
@@ -559,6 +559,15 @@ FAULTS: dict[str, Callable[[Bench], None]] = {
         max_size=14,
     ),
     deadline_h=st.floats(DURATION_H + 0.1, 12),
+)
+@example(
+    steps=[
+        (1.0, "dies before suspend", ""),
+        (1.0, "dies after suspend", ""),
+        (1.0, "dies before resume", ""),
+        (1.0, "observe down", ""),
+    ],
+    deadline_h=5.0,
 )
 def test_after_any_history_the_next_round_finds_the_right_place(
     bench: Bench, steps: list[tuple[float, str, str]], deadline_h: float

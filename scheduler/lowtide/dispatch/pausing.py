@@ -101,13 +101,17 @@ def hold_or_release(
 ) -> JobRecord:
     """Brings a job that its engine runs to where it should be now, and writes down what the engine confirms.
 
-    An engine that cannot hold anything lets its jobs run on.
+    That it has been held, and since when, is written down first: how long it has run decides what it may wait for. An
+    engine that cannot hold anything lets its jobs run on.
 
     Raises:
         ProviderError: The engine does not do it now; the next round asks again.
         StaleOwner: Somebody else has moved the job meanwhile.
     """
     hold = hold_at(record, now_utc)
+    if report.state == "running" and report.suspended and record.state == "running":
+        record = _write_down(actor, record, report, hold, now_utc)
+        hold = hold_at(record, now_utc)
     engine = actor.engine(attempt.engine)
     if isinstance(engine, Suspendable):
         if hold is not None and not report.suspended:

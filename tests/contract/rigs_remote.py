@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import zipapp
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from tests.contract.kube_double import KubeDouble, write_kubeconfig
 from tests.contract.ray_double import RayDouble
 
-from lowtide_core.launches import SPOOL_WORD, AttemptKey, Launch, NodeProgram
+from lowtide_core.launches import SPOOL_WORD, AttemptKey, EngineReport, Launch, NodeProgram
+from lowtide_core.ports import Engine
 from lowtide_providers.engines.kubernetes import KubernetesEngine
 from lowtide_providers.engines.kubernetes_cluster import Access
 from lowtide_providers.engines.ray import RayEngine
@@ -61,3 +63,14 @@ def kubernetes(folder: Path, **switches: bool) -> Iterator[tuple[KubernetesEngin
 def ray(folder: Path, **switches: bool) -> Iterator[tuple[RayEngine, RayDouble]]:
     with RayDouble(folder / "ray", **switches) as double:
         yield RayEngine(folder / "engine", RayApi(double.wire.url)), double
+
+
+def until(engine: Engine, holds: Callable[[EngineReport], bool]) -> EngineReport:
+    """The first report of the one attempt of which this holds."""
+    give_up_s = time.monotonic() + 30
+    while time.monotonic() < give_up_s:
+        (report,) = engine.observe([KEY])
+        if holds(report):
+            return report
+        time.sleep(0.02)
+    raise AssertionError(f"it is still {report}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.contract.kube_double import KubeDouble, write_kubeconfig
-from tests.contract.rigs_remote import JOURNAL, KEY, kubernetes, shell, small_sampler
+from tests.contract.rigs_remote import JOURNAL, KEY, kubernetes, shell, small_sampler, until
 
 from lowtide_core.errors import InputError, LowtideError, NoData, Rejected, Unavailable
 from lowtide_core.launches import AttemptKey, EngineReport, Launch, Needs
@@ -32,16 +31,6 @@ def still(tmp_path: Path) -> Iterator[Rig]:
     """A cluster in which pods run only by name."""
     with kubernetes(tmp_path, runs_pods=False) as made:
         yield made
-
-
-def until(engine: KubernetesEngine, holds: Callable[[EngineReport], bool]) -> EngineReport:
-    give_up_s = time.monotonic() + 30
-    while time.monotonic() < give_up_s:
-        (report,) = engine.observe([KEY])
-        if holds(report):
-            return report
-        time.sleep(0.02)
-    raise AssertionError(f"it is still {report}")
 
 
 def ended(engine: KubernetesEngine) -> EngineReport:

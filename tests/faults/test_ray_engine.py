@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.contract.ray_double import RayDouble
-from tests.contract.rigs_remote import JOURNAL, KEY, ray, shell, small_sampler
+from tests.contract.rigs_remote import JOURNAL, KEY, ray, shell, small_sampler, until
 
 from lowtide_core.errors import InputError, LowtideError, Malformed, NoData, Rejected, Unavailable
 from lowtide_core.launches import AttemptKey, EngineReport, Launch, Needs
@@ -31,16 +30,6 @@ def still(tmp_path: Path) -> Iterator[Rig]:
     """A cluster in which jobs run only by name."""
     with ray(tmp_path, runs_jobs=False) as made:
         yield made
-
-
-def until(engine: RayEngine, holds: Callable[[EngineReport], bool]) -> EngineReport:
-    give_up_s = time.monotonic() + 30
-    while time.monotonic() < give_up_s:
-        (report,) = engine.observe([KEY])
-        if holds(report):
-            return report
-        time.sleep(0.02)
-    raise AssertionError(f"it is still {report}")
 
 
 STEPS = (("GET", "/api/jobs/k3"), ("GET", "/packages/"), ("PUT", "/packages/"), ("POST", "/api/jobs/"))

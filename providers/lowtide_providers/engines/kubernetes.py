@@ -19,7 +19,7 @@ from lowtide_core.errors import InputError, LowtideError, NoData, Rejected, Unav
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import iso_utc
 from lowtide_providers.engines import journal_log
-from lowtide_providers.engines.kept import write_file
+from lowtide_providers.engines.kept import keep_log
 from lowtide_providers.engines.kubernetes_cluster import Access, connect, connect_all
 from lowtide_providers.engines.kubernetes_objects import (
     BEGAN,
@@ -198,7 +198,7 @@ class KubernetesEngine:
         printed = b"".join(journal_log.without(log) for log in self._kept_logs(key))
         path = self.root / f"{key}.log"
         if printed:
-            self._write(path, printed)
+            keep_log("kubernetes", path, printed)
         return str(path)
 
     def fetch_journals(self, key: AttemptKey) -> tuple[bytes, ...]:
@@ -300,7 +300,7 @@ class KubernetesEngine:
         for listener in listeners:
             listener.join(_LAST_WORDS_S)
         if printed:
-            self._write(self._log_file(key, _runs(job)), b"".join(printed))
+            keep_log("kubernetes", self._log_file(key, _runs(job)), b"".join(printed))
 
     def _keep_log(self, cluster: Cluster, job: Object, key: AttemptKey) -> None:
         """Brings what the newest pod has printed."""
@@ -308,25 +308,13 @@ class KubernetesEngine:
         newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""), default=None)
         log = None if newest is None else cluster.log(newest["metadata"]["name"], container_of(newest))
         if log:
-            self._write(self._log_file(key, _runs(job)), log)
+            keep_log("kubernetes", self._log_file(key, _runs(job)), log)
 
     def _log_file(self, key: AttemptKey, run: int) -> Path:
         return self.root / f"{key}.{run:04d}.raw"
 
     def _kept_logs(self, key: AttemptKey) -> list[bytes]:
         return [path.read_bytes() for path in sorted(self.root.glob(f"{key}.[0-9][0-9][0-9][0-9].raw"))]
-
-    def _write(self, path: Path, content: bytes) -> None:
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_file(path, content)
-        except OSError as error:
-            raise Unavailable(
-                f"What was printed cannot be kept: {error.strerror} ({error.filename}).",
-                provider="kubernetes",
-                operation="keep a log",
-                hint=f"Make {self.root} writable, with some space left.",
-            ) from error
 
 
 def _theirs(cluster: Cluster, name: str, key: AttemptKey) -> Object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -10,20 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lowtide_core.errors import InputError, Unavailable
+from lowtide_core.errors import InputError
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import from_epoch_s
+from lowtide_providers.engines.kept import disk, load_object
 from lowtide_providers.engines.local_child import keep_names, write_whole
 from lowtide_providers.engines.local_family import Family, everybody, identity, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from lowtide_core.launches import Launch
@@ -41,7 +41,7 @@ class LocalEngine:
     def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
         folder = self._folder(key)
         _check(launch)
-        with _disk(key, "submit", self.root):
+        with disk("local", key, "submit", self.root):
             self._make(folder)
             content: dict[str, object] = {
                 "job_id": launch.job_id,
@@ -62,7 +62,7 @@ class LocalEngine:
 
     def cancel(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "cancel", self.root):
+        with disk("local", key, "cancel", self.root):
             self._make(folder)  # also for the absent: a submit that comes later finds it cancelled
             if write_whole(str(folder / "claim.json"), {"cancelled": True}, exclusive=True):
                 return  # nobody had begun, and now nobody can
@@ -86,7 +86,7 @@ class LocalEngine:
 
     def suspend(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "suspend", self.root):
+        with disk("local", key, "suspend", self.root):
             if self._report(key).state != "running" or (folder / "cancel").exists():
                 return
             wish = folder / "suspend"
@@ -96,7 +96,7 @@ class LocalEngine:
 
     def resume(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "resume", self.root):
+        with disk("local", key, "resume", self.root):
             (folder / "suspend").unlink(missing_ok=True)
             if self._report(key).state == "running":
                 self._follow(folder)
@@ -130,17 +130,17 @@ class LocalEngine:
     def _report(self, key: AttemptKey, processes: Callable[[], tuple[Process, ...]] = everybody) -> EngineReport:
         folder = self._folder(key)
         ref = EngineRef(str(folder))
-        with _disk(key, "observe", self.root):
+        with disk("local", key, "observe", self.root):
             if (ended := _ended(key, ref)) is not None:
                 return ended
-            claim = _load(folder / "claim.json")
+            claim = load_object(folder / "claim.json")
             if claim is None:
                 known = (folder / "launch.json").exists()
                 return EngineReport(key, "accepted", ref) if known else EngineReport(key, "absent")
             if claim.get("cancelled"):
                 return EngineReport(key, "ended", ref, why="cancelled before it started")
             started_utc = _instant(claim.get("claimed_s"))
-            if is_alive(claim) or is_alive(_load(folder / "child.json") or {}):
+            if is_alive(claim) or is_alive(load_object(folder / "child.json") or {}):
                 since_utc = _suspended_utc(folder, processes)
                 held = since_utc is not None
                 return EngineReport(
@@ -178,35 +178,9 @@ def _spawn(folder: Path) -> None:
     threading.Thread(target=supervisor.wait, daemon=True).start()
 
 
-@contextmanager
-def _disk(key: AttemptKey, operation: str, root: Path) -> Iterator[None]:
-    """What the system says about the engine's files, as the port says it; a file that is not there is no error."""
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(
-            f"The local engine cannot {operation} {key}: {error.strerror} ({error.filename}).",
-            provider="local",
-            operation=operation,
-            hint=f"Make {root} readable and writable, with some space left.",
-            key=key,
-        ) from error
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """The file's content; None where there is no file; empty where it is damaged, for the file counts all the same."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _ended(key: AttemptKey, ref: EngineRef) -> EngineReport | None:
     """The report that ``exit.json`` makes; None where there is none that can be read."""
-    end = _load(Path(ref) / "exit.json")
+    end = load_object(Path(ref) / "exit.json")
     status = None if end is None else end.get("exit_status")
     if end is None or not isinstance(status, int):
         return None
@@ -226,14 +200,14 @@ def _instant(epoch_s: object) -> datetime | None:
 
 
 def _grace_s(folder: Path) -> float:
-    grace_s = (_load(folder / "launch.json") or {}).get("stop_grace_s")
+    grace_s = (load_object(folder / "launch.json") or {}).get("stop_grace_s")
     return float(grace_s) if isinstance(grace_s, int | float) else 0.0
 
 
 def _family(folder: Path) -> Family:
     """The launch's processes, by what its files say of those that still live."""
-    claim, child = _load(folder / "claim.json") or {}, _load(folder / "child.json") or {}
-    wrapped = bool((_load(folder / "launch.json") or {}).get("wrapped"))
+    claim, child = load_object(folder / "claim.json") or {}, load_object(folder / "child.json") or {}
+    wrapped = bool((load_object(folder / "launch.json") or {}).get("wrapped"))
     return Family(claim["pid"] if is_alive(claim) else None, child["pid"] if is_alive(child) else None, wrapped)
 
 

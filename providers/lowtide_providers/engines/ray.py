@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowtide_core.errors import InputError, NoData, Unavailable, nearest
+from lowtide_core.errors import InputError, NoData, nearest
 from lowtide_core.launches import EngineRef, EngineReport
 from lowtide_core.places import LOCAL
 from lowtide_core.quantities import parse_size_gb
 from lowtide_core.spans import from_epoch_s
 from lowtide_providers.engines import journal_log
-from lowtide_providers.engines.kept import write_file
+from lowtide_providers.engines.kept import keep_log
 from lowtide_providers.engines.node_archive import PACKAGE, node_archive, node_words
 from lowtide_providers.engines.ray_api import DEFAULT_ADDRESS, RayApi
 
@@ -121,7 +121,7 @@ class RayEngine:
         path = self.root / f"{key}.log"
         log = self.api.log(key)
         if log:
-            self._keep(path, journal_log.without(log))
+            keep_log("ray", path, journal_log.without(log))
         return str(path)
 
     def fetch_journals(self, key: AttemptKey) -> tuple[bytes, ...]:
@@ -154,18 +154,6 @@ class RayEngine:
             "metadata": {"lowtide_key": key, "lowtide_job": launch.job_id},
             **_resources(launch),
         }
-
-    def _keep(self, path: Path, content: bytes) -> None:
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_file(path, content)
-        except OSError as error:
-            raise Unavailable(
-                f"What was printed cannot be kept: {error.strerror} ({error.filename}).",
-                provider="ray",
-                operation="keep a log",
-                hint=f"Make {self.root} writable, with some space left.",
-            ) from error
 
 
 def _report(key: AttemptKey, job: Mapping[str, Any]) -> EngineReport:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from lowtide_core.errors import InputError, Rejected, Unavailable
 from lowtide_core.launches import AttemptKey, EngineRef, EngineReport
 from lowtide_core.spans import from_epoch_s
 from lowtide_providers.engines import slurm_child
+from lowtide_providers.engines.kept import disk, load_object
 from lowtide_providers.engines.local_child import keep_names, write_whole
 from lowtide_providers.engines.slurm_commands import NotPossible, SlurmCommands
 from lowtide_providers.engines.slurm_options import arguments_of, check_options
@@ -74,7 +74,7 @@ class SlurmEngine:
     def submit(self, launch: Launch, key: AttemptKey) -> EngineRef:
         _check(launch)
         folder = self._folder(key)
-        with _disk(key, "submit", self.root):
+        with disk("Slurm", key, "submit", self.root):
             _make(folder)
             write_whole(str(folder / "launch.json"), _content(launch), exclusive=True)
             with _locked(folder):
@@ -82,7 +82,7 @@ class SlurmEngine:
 
     def observe(self, keys: Sequence[AttemptKey]) -> tuple[EngineReport, ...]:
         found: dict[AttemptKey, EngineReport] = {}
-        with _disk(keys[0] if keys else AttemptKey(""), "observe", self.root):
+        with disk("Slurm", keys[0] if keys else AttemptKey(""), "observe", self.root):
             open_keys = []
             for key in dict.fromkeys(keys):
                 ended = _kept_report(self._folder(key), key)
@@ -101,7 +101,7 @@ class SlurmEngine:
 
     def cancel(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "cancel", self.root):
+        with disk("Slurm", key, "cancel", self.root):
             _make(folder)  # also for the absent: a submit that comes later finds it cancelled
             if _kept_report(folder, key) is not None:
                 return
@@ -118,7 +118,7 @@ class SlurmEngine:
 
     def suspend(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "suspend", self.root):
+        with disk("Slurm", key, "suspend", self.root):
             if _kept_report(folder, key) is not None or (folder / "cancel").exists():
                 return
             rows = self._rows(key)
@@ -136,7 +136,7 @@ class SlurmEngine:
 
     def resume(self, key: AttemptKey) -> None:
         folder = self._folder(key)
-        with _disk(key, "resume", self.root):
+        with disk("Slurm", key, "resume", self.root):
             rows = self._rows(key) if folder.exists() else []
             for job in sorted({row.job for row in rows if row.state == "SUSPENDED"}):
                 self._tell("scontrol", "resume", job)
@@ -149,7 +149,7 @@ class SlurmEngine:
 
     def move(self, key: AttemptKey, begin_utc: datetime | None) -> None:
         folder = self._folder(key)
-        with _disk(key, "move", self.root):
+        with disk("Slurm", key, "move", self.root):
             waiting = [row for row in self._rows(key) if row.state == "PENDING"]
             if not waiting or _part_files(folder, "claim"):
                 return
@@ -369,28 +369,9 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _disk(key: AttemptKey, operation: str, root: Path) -> Iterator[None]:
-    """What the system says about the engine's files, as the port says it."""
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(
-            f"The Slurm engine cannot {operation} {key}: {error.strerror} ({error.filename}).",
-            provider="slurm",
-            operation=operation,
-            hint=f"Make {root} readable and writable, with some space left.",
-            key=key,
-        ) from error
-
-
 def _load(path: Path) -> dict[str, Any]:
     """The file's content; empty where there is none, or where it is damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return load_object(path) or {}
 
 
 def _part_names(folder: Path, kind: str, ending: str = ".json") -> list[str]:

@@ -10,7 +10,7 @@ from lowtide_sampler.accuracy import ERRORS
 from lowtide_sampler.gpu_choice import chosen_amd, is_exclusive, pick
 from lowtide_sampler.gpu_use import Look, SharedMeter, UseTally
 from lowtide_sampler.meters import Discovery, Finding, MeterReading, Source, Unreadable
-from lowtide_sampler.power_sum import SAMPLE_PERIOD_S, PowerSum
+from lowtide_sampler.power_sum import SampledMeter
 from lowtide_sampler.standins import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,39 +91,30 @@ class AmdMeter:
         self.source = source
         self._device = device
         self._monotonic_s = monotonic_s
-        self._sum = PowerSum()
+        self._power = SampledMeter(source, device.read_power_w, monotonic_s=monotonic_s)
         self._first: tuple[float, int, float] | None = None
         self._is_judged = self._is_trusted = False
         self._offset_uj = 0.0
 
     @property
     def sample_period_s(self) -> float | None:
-        return None if self._is_trusted else SAMPLE_PERIOD_S
+        return None if self._is_trusted else self._power.sample_period_s
 
     def read(self) -> MeterReading:
         if self._is_trusted:
             return MeterReading(round(self._offset_uj + self._device.read_energy_uj()))
-        energy_uj = self._sum.at(self._monotonic_s())
-        return MeterReading(self._take() if energy_uj is None else energy_uj)
+        return self._power.read()
 
     def sample(self) -> None:
-        if not self._is_trusted:
-            self._take()
-
-    def _take(self) -> int:
-        now_s = self._monotonic_s()
+        if self._is_trusted:
+            return
         try:
-            energy_uj = self._sum.add(now_s, self._device.read_power_w())
+            self._power.sample()
         except Unreadable:
-            self._sum.fail()
             self._first = None
             raise
-        if energy_uj is None:
-            self._first = None
-            raise Unreadable(self.source.name, "not read for too long to hold its power")
         if not self._is_judged:
-            self._judge(now_s, energy_uj)
-        return energy_uj
+            self._judge(self._monotonic_s(), self._power.read().energy_uj)
 
     def _judge(self, now_s: float, energy_uj: int) -> None:
         """Compares both over two seconds without a failure in them."""

@@ -16,6 +16,7 @@ from lowtide_sampler.standins import TYPE_CHECKING
 from lowtide_sampler.unknown import COMPONENTS, SCHEMA, absent_component, without_energy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from lowtide_sampler.attribution import Share
@@ -38,17 +39,19 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
     tail_s = float(end.get("tail_s", 0.0))
     allotment = Allotment.from_header(header)
     every = [track for track in ledger.meters + ledger.models if track.source.component != BESIDE]
-    tracks = [track for track in every if scope != "device" or track.source.component != "rest"]
-    shares = [attribute(track, ledger, allotment, rule, tail_s) for track in tracks]
+    by_rule = {name: [attribute(track, ledger, allotment, name, tail_s) for track in every] for name in RULES}
     factor = float(pue) if scope == "facility" and pue is not None else 1.0
-    shares = [share.times(factor) for share in shares]
-    pairs = list(zip(tracks, shares))
+    pairs = [
+        (track, share.times(factor))
+        for track, share in zip(every, by_rule[rule])
+        if scope != "device" or track.source.component != "rest"
+    ]
+    shares = [share for _, share in pairs]
     buckets = _buckets(shares)
     energy_j = math.fsum(bucket["energy_j"] for bucket in buckets)
-    modelled_j = math.fsum(share.energy_j for track, share in pairs if track.source.kind == "model")
+    modelled_j = _sum_j(share for track, share in pairs if track.source.kind == "model")
     filled_j = math.fsum(share.filled_j for share in shares)
     below_j, above_j = _total_band(pairs)
-    by_rule = {name: [attribute(track, ledger, allotment, name, 0.0).energy_j for track in every] for name in RULES}
     result = {
         "schema": SCHEMA,
         "run_id": header["run_id"],
@@ -71,16 +74,16 @@ def build(header: dict[str, Any], ledger: Ledger, end: dict[str, Any] | None) ->
         "measured_share": _part(energy_j - modelled_j - filled_j, energy_j),
         "modelled_share": _part(modelled_j, energy_j),
         "filled_share": _part(filled_j, energy_j),
-        "filled_s": max((_gap_s(track) for track in tracks), default=0.0),
+        "filled_s": max((_gap_s(track) for track, _ in pairs), default=0.0),
         "components": _components(pairs, header, end, scope),
-        "scopes": _scopes(every, by_rule[rule], pue),
+        "scopes": _scopes(zip(every, by_rule[rule]), pue),
         "beside": _beside(ledger, end),
         "attribution": {
             "rule": rule,
             "allocated_share": allotment.cpu_share,
             "memory_share": allotment.memory_share,
             "cpu_share": _cpu_share(ledger),
-            **{f"energy_{name}_j": math.fsum(energies_j) for name, energies_j in by_rule.items()},
+            **{f"energy_{name}_j": _sum_j(of_rule) for name, of_rule in by_rule.items()},
         },
         "flags": _run_flags(header, ledger, tail_s),
         "notes": list(header.get("notes", ())),
@@ -99,11 +102,16 @@ def _beside(ledger: Ledger, end: dict[str, Any]) -> dict[str, float]:
     return told if slurm_j is None else {**told, "Slurm": float(slurm_j)}
 
 
-def _scopes(tracks: list[Track], energies_j: list[float], pue: float | None) -> dict[str, float | None]:
+def _scopes(pairs: Iterable[tuple[Track, Share]], pue: float | None) -> dict[str, float | None]:
     """The job's energy as its devices, its node and its facility draw it; the facility's is null without a PUE."""
-    rest_j = math.fsum(energy_j for track, energy_j in zip(tracks, energies_j) if track.source.component == "rest")
-    node_j = math.fsum(energies_j)
+    pairs = list(pairs)
+    node_j = _sum_j(share for _, share in pairs)
+    rest_j = _sum_j(share for track, share in pairs if track.source.component == "rest")
     return {"device_j": node_j - rest_j, "node_j": node_j, "facility_j": None if pue is None else node_j * float(pue)}
+
+
+def _sum_j(shares: Iterable[Share]) -> float:
+    return math.fsum(share.energy_j for share in shares)
 
 
 def _components(

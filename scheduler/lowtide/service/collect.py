@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from lowtide_core.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -56,17 +59,27 @@ def exit_in_journal(spool: Path, key: AttemptKey) -> int | None:
     return None if status is None else int(status)
 
 
-def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: datetime) -> tuple[str, ...]:
+def collect_readings(
+    store: Store, spool: Path, record: JobRecord, now_utc: datetime, journals: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Keeps the result of every run of an ended job's attempts that has a journal and is not in the store yet.
 
     A journal that its sampler could not end, because it was killed, is closed first: its result then says so, and its
     band holds what came after the last reading. Of several ranks on a node only the one that read its counters has
     energy. An attempt that ran and left no journal is told of, once.
+
+    Args:
+        store: Where readings are kept.
+        spool: Where journals lie.
+        record: The job.
+        now_utc: The time.
+        journals: ``journals_in`` the spool, where many jobs are asked for; None: it is looked into here.
     """
     kept = []
+    listed = journals_in(spool) if journals is None else journals
     known = {str(result["run_id"]) for result in store.readings.of_job(record.job_id)}
     for attempt in record.attempts:
-        runs = runs_of(spool, attempt.key)
+        runs = runs_of(listed, attempt.key)
         for run_id in runs:
             result = None if run_id in known else _ended_result(spool, run_id, attempt, now_utc)
             if result is not None and result["energy_j"] is not None:  # else another rank's result holds its energy
@@ -77,13 +90,12 @@ def collect_readings(store: Store, spool: Path, record: JobRecord, now_utc: date
     return tuple(dict.fromkeys(kept))
 
 
-def runs_of(spool: Path, key: AttemptKey) -> list[str]:
-    """The runs of an attempt that have a journal.
+def journals_in(spool: Path) -> list[str]:
+    """The runs of all attempts that have a journal, in order.
 
-    One, ``KEY``; or one for each part that its engine ran it in: a task of an array ``KEY.t3``, a further start
-    ``KEY.r1``, a further node ``KEY.n1``. A rank that reads no counters has one too, maybe named ``KEY.r1`` as well.
+    Raises:
+        InputError: It is there and may not be read.
     """
-    part = re.compile(rf"{re.escape(key)}(\.[trn]\d+)*\.jsonl")
     try:
         names = os.listdir(spool)  # noqa: PTH208  a spool may hold many
     except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +104,18 @@ def runs_of(spool: Path, key: AttemptKey) -> list[str]:
         raise InputError(
             f"The journals in {spool} cannot be looked for: {error.strerror}.", hint=f"Make {spool} readable."
         ) from error
-    return sorted(name.removesuffix(".jsonl") for name in names if part.fullmatch(name))
+    return sorted(name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
+
+
+def runs_of(journals: Sequence[str], key: AttemptKey) -> list[str]:
+    """The runs of an attempt among ``journals_in`` a spool.
+
+    One, ``KEY``; or one for each part that its engine ran it in: a task of an array ``KEY.t3``, a further start
+    ``KEY.r1``, a further node ``KEY.n1``. A rank that reads no counters has one too, maybe named ``KEY.r1`` as well.
+    """
+    part = re.compile(rf"{re.escape(key)}(\.[trn]\d+)*")
+    begun = takewhile(lambda run: run.startswith(key), islice(journals, bisect_left(journals, key), None))
+    return [run for run in begun if part.fullmatch(run)]
 
 
 def _ended_result(spool: Path, run_id: str, attempt: Attempt, now_utc: datetime) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lowtide.accounting.profiles import measured_profile
 from lowtide.accounting.settle import Settlement, SettlementInputs, SitedPlace, settle
-from lowtide.service.collect import MEASURED, collect_readings
+from lowtide.service.collect import MEASURED, collect_readings, journals_in
 from lowtide_core.errors import LowtideError
 from lowtide_core.places import Place
 from lowtide_core.ports import Metered
@@ -74,9 +74,11 @@ class Settling:
     def collect(self, now_utc: datetime, only: Sequence[str] = ()) -> tuple[str, ...]:
         """Brings what the sampler wrote for open jobs into the store."""
         told: list[str] = []
+        journals: list[str] | None = None
         for record in self._open(now_utc, only):
             try:
-                told += collect_readings(self.store, self.spool, record, now_utc)
+                journals = journals_in(self.spool) if journals is None else journals
+                told += collect_readings(self.store, self.spool, record, now_utc, journals)
             except LowtideError as error:
                 told.append(f"job {record.job_id}: {error}")
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.lowtide.service.test_carrying import T0, lines
 
-from lowtide.service.collect import collect_readings, runs_of
+from lowtide.service.collect import collect_readings, journals_in, runs_of
 from lowtide.store import open_store
 from lowtide.store.jobs import Attempt, AttemptEnd, NewPlan
 from lowtide.testing.jobs import job_spec, plan_at
@@ -74,8 +74,8 @@ def test_an_open_journal_of_another_node_is_lost_where_the_engine_ran_it_there(
 def test_another_attempt_s_journal_is_not_this_one_s(tmp_path: Path) -> None:
     for name in ("ab.1", "ab.1.t3", "ab.1.t3.r1", "ab.10", "ab.1.r-host-7", "ab.1x"):
         (tmp_path / f"{name}.jsonl").touch()
-    assert runs_of(tmp_path, AttemptKey("ab.1")) == ["ab.1", "ab.1.t3", "ab.1.t3.r1"]
-    assert runs_of(tmp_path / "none", AttemptKey("ab.1")) == []
+    assert runs_of(journals_in(tmp_path), AttemptKey("ab.1")) == ["ab.1", "ab.1.t3", "ab.1.t3.r1"]
+    assert runs_of(journals_in(tmp_path / "none"), AttemptKey("ab.1")) == []
 
 
 def test_a_journal_that_never_came_is_told_once(tmp_path: Path) -> None:

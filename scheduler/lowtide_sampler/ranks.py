@@ -239,7 +239,13 @@ def replay_run(directory: str | os.PathLike[str], run_id: str, lost_utc_s: float
         OSError: Its journal cannot be read.
         JournalError: Its first line is missing, or of another version.
     """
-    records = read_journal(os.path.join(directory, run_id + SUFFIX))
+    return replay_with_ranks(directory, read_journal(os.path.join(directory, run_id + SUFFIX)), lost_utc_s)
+
+
+def replay_with_ranks(
+    directory: str | os.PathLike[str], records: JournalRecords, lost_utc_s: float | None = None
+) -> dict[str, Any]:
+    """The same of a journal in the spool that has been read. Raises JournalError, as ``replay_run`` does."""
     if records.end is None and lost_utc_s is not None and records.header is not None:
         records = records._replace(end=lost_end(records, lost_utc_s))
     if records.header is None or "rank" not in records.header:

@@ -105,10 +105,10 @@ class _Jobs:
         return self._known[job_id]
 
     def runs(self, job_id: str) -> tuple[str, ...]:
-        from lowtide.service.watching import runs_of
+        from lowtide.service.watching import runs_of_job
 
         record = self.get(job_id)
-        return () if record is None else runs_of(record)
+        return () if record is None else runs_of_job(self._wiring.paths.spool, record)
 
     def _read(self, job_id: str) -> JobRecord | None:
         if not self._wiring.settings.database and not self._wiring.paths.database.exists():

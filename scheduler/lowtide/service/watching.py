@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lowtide.service.collect import journals_in, runs_of
 from lowtide_core.quantities import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -117,9 +118,10 @@ def watch(
     return tuple(watched for watched in found if watched is not None)
 
 
-def runs_of(record: JobRecord) -> tuple[str, ...]:
-    """The runs of a job, newest first."""
-    return tuple(str(attempt.key) for attempt in reversed(record.attempts))
+def runs_of_job(spool: Path, record: JobRecord) -> tuple[str, ...]:
+    """The runs of a job that have a journal, those of its newest attempt first."""
+    journals = journals_in(spool)
+    return tuple(run for attempt in reversed(record.attempts) for run in runs_of(journals, attempt.key))
 
 
 def home_intensity_g_per_kwh(home: str, now_utc: datetime) -> float | None:
@@ -140,12 +142,12 @@ def home_intensity_g_per_kwh(home: str, now_utc: datetime) -> float | None:
 
 def _look(spool: Path, run_id: str, job: Callable[[str], JobRecord | None], home: Grid | None) -> Watched | None:
     from lowtide_sampler.journal import JournalError, read_journal, replay
-    from lowtide_sampler.ranks import replay_run
+    from lowtide_sampler.ranks import replay_with_ranks
     from lowtide_sampler.sections import last_stretch
 
     try:
         records = read_journal(spool / f"{run_id}.jsonl")
-        result = replay_run(spool, run_id)
+        result = replay_with_ranks(spool, records)
         newest = replay(last_stretch(records, _NOW_S))
     except (OSError, JournalError):
         return None

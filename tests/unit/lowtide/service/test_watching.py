@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lowtide.cli.app import run
-from lowtide.service.watching import Grid, home_intensity_g_per_kwh, running, watch
+from lowtide.service.watching import Grid, home_intensity_g_per_kwh, running, runs_of_job, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,3 +112,11 @@ def test_home_is_never_guessed() -> None:
     found = home_intensity_g_per_kwh("DE", now_utc)
     assert found is not None
     assert 50 < found < 900
+
+
+def test_the_runs_of_a_job_are_all_that_its_attempts_have_journals_of(spool: Path) -> None:
+    spool.mkdir()
+    for name in ("ab.1", "ab.1.t3", "ab.2", "ab.20"):
+        (spool / f"{name}.jsonl").touch()
+    record = SimpleNamespace(attempts=[SimpleNamespace(key="ab.1"), SimpleNamespace(key="ab.2")])
+    assert runs_of_job(spool, record) == ("ab.2", "ab.1", "ab.1.t3")  # type: ignore[arg-type]

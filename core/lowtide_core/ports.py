@@ -132,14 +132,6 @@ class Logged(Protocol):
 class Remote(Protocol):
     """An engine that shares no files with us: it runs the bare command under ``Launch.sampler``, if at all."""
 
-    def check(self, launch: Launch) -> None:
-        """Refuses at once what ``submit`` would refuse at night.
-
-        Raises:
-            InputError: An option that it does not know, or that is missing.
-        """
-        ...
-
     def fetch_journals(self, key: AttemptKey) -> tuple[bytes, ...]:
         """The sampler's journals of what has ended, one for each time that it was started; the last may be cut off.
 
